@@ -1,0 +1,73 @@
+import type { ErrorReply } from './ports/redis.ts'
+
+export interface HubErrorOptions {
+  /** OpenAI's machine-readable code, e.g. `model_not_found`. */
+  code: string
+  status: number
+  /** What the caller reads. Names the thing and the way out; holds no secret. */
+  message: string
+  type?: string
+  /** Path of the offending field, e.g. `messages[0].role`. */
+  param?: string
+  /** Seconds for `Retry-After`. */
+  retryAfterSeconds?: number
+  headers?: Record<string, string>
+  /** What the operator reads in the log. */
+  cause?: unknown
+}
+
+/** An error with a public face: OpenAI's envelope and an HTTP status. */
+export class HubError extends Error {
+  override name = 'HubError'
+  readonly code: string
+  readonly status: number
+  readonly type: string
+  readonly param: string | null
+  readonly headers: Record<string, string>
+
+  constructor(options: HubErrorOptions) {
+    super(options.message, { cause: options.cause })
+    this.code = options.code
+    this.status = options.status
+    this.type = options.type ?? typeOfStatus(options.status)
+    this.param = options.param ?? null
+    this.headers = { ...options.headers }
+    if (options.retryAfterSeconds !== undefined) {
+      this.headers['Retry-After'] = String(Math.max(1, Math.ceil(options.retryAfterSeconds)))
+    }
+  }
+
+  toJSON() {
+    return { error: { message: this.message, type: this.type, code: this.code, param: this.param } }
+  }
+}
+
+/** There is no connection to Redis, or it broke: a write that was on its way has an unknown outcome. */
+export class RedisUnavailableError extends Error {
+  override name = 'RedisUnavailableError'
+}
+
+/** The deadline passed first; the command may still run. */
+export class RedisTimeoutError extends RedisUnavailableError {
+  override name = 'RedisTimeoutError'
+}
+
+/** An error reply of the server. */
+export class RedisReplyError extends Error implements ErrorReply {
+  override name = 'RedisReplyError'
+  /** First word of the reply where it is in capitals (`WRONGTYPE`, `NOSCRIPT`, …), else `ERR`. */
+  readonly code: string
+
+  constructor(message: string) {
+    super(message)
+    this.code = /^[A-Z][A-Z0-9_]+(?=\s|$)/.exec(message)?.[0] ?? 'ERR'
+  }
+}
+
+function typeOfStatus(status: number): string {
+  if (status === 401) return 'authentication_error'
+  if (status === 403) return 'permission_error'
+  if (status === 404) return 'not_found_error'
+  if (status === 429) return 'rate_limit_error'
+  return status < 500 ? 'invalid_request_error' : 'server_error'
+}

@@ -1,0 +1,4 @@
+/** Milliseconds since the Unix epoch. */
+export interface Clock {
+  now(): number
+}
