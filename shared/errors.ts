@@ -24,9 +24,12 @@ export class HubError extends Error {
   readonly type: string
   readonly param: string | null
   readonly headers: Record<string, string>
+  /** Makes it again, in another process too. */
+  readonly options: Omit<HubErrorOptions, 'cause'>
 
-  constructor(options: HubErrorOptions) {
-    super(options.message, { cause: options.cause })
+  constructor({ cause, ...options }: HubErrorOptions) {
+    super(options.message, { cause })
+    this.options = options
     this.code = options.code
     this.status = options.status
     this.type = options.type ?? typeOfStatus(options.status)
@@ -40,6 +43,27 @@ export class HubError extends Error {
   toJSON() {
     return { error: { message: this.message, type: this.type, code: this.code, param: this.param } }
   }
+}
+
+/** Whatever was thrown, with a public face: what is not a `HubError` says no more than that it is the hub's own fault. */
+export function toHubError(error: unknown): HubError {
+  if (error instanceof HubError) return error
+  if (error instanceof RedisUnavailableError) {
+    const message = 'Redis does not answer. Try again soon.'
+    return new HubError({
+      code: 'redis_unavailable',
+      status: 503,
+      message,
+      retryAfterSeconds: 1,
+      cause: error,
+    })
+  }
+  return new HubError({
+    code: 'internal_error',
+    status: 500,
+    message: 'Something failed inside the hub.',
+    cause: error,
+  })
 }
 
 /** There is no connection to Redis, or it broke: a write that was on its way has an unknown outcome. */

@@ -1,0 +1,116 @@
+import { Hono, type MiddlewareHandler } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { HTTPException } from 'hono/http-exception'
+import { requestId } from 'hono/request-id'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { generateSpecs } from 'hono-openapi'
+import { HubError, toHubError } from '../shared/errors.ts'
+import type { App, Deps } from './deps.ts'
+import { health } from './health.ts'
+import { table } from './index.ts'
+
+export interface AppOptions {
+  /** Names of the table; all of them by default. */
+  functions?: readonly string[]
+  /** No admin key: serve loopback only, and no page of another site. */
+  localOnly: boolean
+  maxBodyBytes: number
+}
+
+/** All chosen functions as one Hono app. Throws when a name is not in the table. */
+export function createApp(
+  deps: Deps,
+  { functions = Object.keys(table), localOnly, maxBodyBytes }: AppOptions,
+) {
+  const app = new Hono<App>()
+    .onError((error, c) => {
+      const shown = error instanceof HTTPException ? fromHono(error) : toHubError(error)
+      if (shown.status >= 500) {
+        deps.log.error({
+          msg: shown.message,
+          code: shown.code,
+          request_id: c.var.requestId,
+          path: c.req.path,
+          cause: shown.cause,
+        })
+      }
+      return c.json(shown, shown.status as ContentfulStatusCode, shown.headers)
+    })
+    .notFound((c) => {
+      const message = `There is no ${c.req.method} ${c.req.path} here. GET /openapi.json lists every route.`
+      return c.json(new HubError({ code: 'not_found', status: 404, message }), 404)
+    })
+    .use(requestId())
+    .use(bounded(maxBodyBytes))
+  if (localOnly) {
+    app.use(async (c, next) => {
+      refuseForeigners(c.req.header('host'), c.req.header('origin'))
+      await next()
+    })
+  }
+  app.route('/', health(deps))
+  for (const name of functions) {
+    const create = table[name as keyof typeof table]
+    if (!create)
+      throw new Error(
+        `FUNCTIONS: there is no function \`${name}\`. There are: ${Object.keys(table).join(', ')}.`,
+      )
+    app.route('/', create(deps))
+  }
+  let document: Promise<unknown> | undefined
+  return app.get('/openapi.json', async (c) => {
+    document ??= generateSpecs(app, {
+      documentation: {
+        openapi: '3.1.0',
+        info: {
+          title: 'redis-ai-hub',
+          version: deps.version,
+          license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+        },
+        components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+        security: [{ key: [] }],
+      },
+    })
+    return c.json(await document)
+  })
+}
+
+/** Reads no more than that. A body of stated length is judged by it: looking at the body itself costs Node dearly. */
+function bounded(maxSize: number): MiddlewareHandler<App> {
+  const onError = () => {
+    throw tooLarge(maxSize)
+  }
+  const counting = bodyLimit({ maxSize, onError })
+  return (c, next) => {
+    const length = c.req.header('content-length')
+    if (length !== undefined && c.req.header('transfer-encoding') === undefined) {
+      return Number(length) > maxSize ? onError() : next()
+    }
+    return c.req.method === 'GET' || c.req.method === 'HEAD' ? next() : counting(c, next)
+  }
+}
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i
+
+/** Without an admin key a browser must not be a way in: neither by DNS rebinding nor from another site. */
+function refuseForeigners(host = '', origin?: string) {
+  const from = origin === undefined ? 'localhost' : (URL.parse(origin)?.host ?? 'null')
+  if (LOOPBACK.test(host) && LOOPBACK.test(from)) return
+  const message = 'Without HUB_ADMIN_KEY the hub serves this machine only. Set HUB_ADMIN_KEY to serve others.'
+  throw new HubError({ code: 'local_only', status: 403, message })
+}
+
+const tooLarge = (bytes: number) =>
+  new HubError({
+    code: 'body_too_large',
+    status: 413,
+    message: `The body is larger than ${bytes} bytes. HUB_MAX_BODY_BYTES sets the bound.`,
+  })
+
+const fromHono = (error: HTTPException) =>
+  new HubError({
+    code: 'bad_request',
+    status: error.status,
+    message: error.message || 'The request cannot be read.',
+    cause: error,
+  })

@@ -1,0 +1,28 @@
+import { Hono } from 'hono'
+import { describeRoute } from 'hono-openapi'
+import type { App, Deps } from './deps.ts'
+
+/** Always there, without a key. */
+export function health({ redis }: Pick<Deps, 'redis'>) {
+  let wasReady = false
+  return new Hono<App>()
+    .get('/healthz', describeRoute({ summary: 'The process lives', security: [] }), (c) =>
+      c.json({ status: 'ok' }),
+    )
+    .get(
+      '/readyz',
+      describeRoute({
+        summary: 'It can serve: 200 from then on, `degraded` while Redis is away',
+        security: [],
+      }),
+      async (c) => {
+        const [pong] = await redis.wave([['PING']]).catch(() => [undefined])
+        const ok = pong === 'PONG'
+        wasReady ||= ok
+        return c.json(
+          { status: ok ? 'ok' : wasReady ? 'degraded' : 'starting', redis: ok ? 'ok' : 'away' },
+          wasReady ? 200 : 503,
+        )
+      },
+    )
+}

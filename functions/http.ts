@@ -1,0 +1,76 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import { resolver, uniqueSymbol } from 'hono-openapi'
+import { z } from 'zod'
+import type { Admission } from '../shared/admission.ts'
+import { HubError } from '../shared/errors.ts'
+import type { App } from './deps.ts'
+
+/** The caller's claim, checked without Redis: for the hot path, which asks Redis about it in its own wave. */
+export const claimed =
+  (admission: Admission): MiddlewareHandler<App> =>
+  (c, next) => {
+    c.set('claim', admission.claim(c.req.header('authorization')))
+    return next()
+  }
+
+/** The caller, admitted to `scope` (a function's name, or `admin`). */
+export const admitted =
+  (admission: Admission, scope: string): MiddlewareHandler<App> =>
+  async (c, next) => {
+    c.set('caller', await admission.admit(admission.claim(c.req.header('authorization')), scope))
+    await next()
+  }
+
+/** A JSON body of this schema: 415, 400 with the path in `param`, and its place in the OpenAPI document. */
+export function json<Schema extends z.ZodType>(schema: Schema) {
+  const middleware: MiddlewareHandler<
+    App,
+    string,
+    { in: { json: z.input<Schema> }; out: { json: z.output<Schema> } }
+  > = async (c, next) => {
+    c.req.addValidatedData('json', check(schema, await readJson(c)) as object)
+    await next()
+  }
+  return Object.assign(middleware, { [uniqueSymbol]: { target: 'json' as const, ...resolver(schema) } })
+}
+
+/** Query parameters of this schema. */
+export function query<Schema extends z.ZodType>(schema: Schema) {
+  const middleware: MiddlewareHandler<
+    App,
+    string,
+    { in: { query: z.input<Schema> }; out: { query: z.output<Schema> } }
+  > = async (c, next) => {
+    c.req.addValidatedData('query', check(schema, c.req.query()) as object)
+    await next()
+  }
+  return Object.assign(middleware, { [uniqueSymbol]: { target: 'query' as const, ...resolver(schema) } })
+}
+
+/** A successful reply for the OpenAPI document. */
+export const replies = (status: 200 | 201, description: string, schema: z.ZodType) => ({
+  [status]: { description, content: { 'application/json': { schema: resolver(schema) } } },
+})
+
+async function readJson(c: Context): Promise<unknown> {
+  const type = c.req.header('content-type') ?? ''
+  if (!/^application\/(?:[\w.+-]+\+)?json\b/i.test(type)) {
+    const message = `Content-Type is ${type ? `\`${type}\`` : 'missing'}. Send JSON as \`Content-Type: application/json\`.`
+    throw new HubError({ code: 'unsupported_media_type', status: 415, message })
+  }
+  const text = await c.req.text()
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    const message = `The body is not JSON: ${(error as Error).message}`
+    throw new HubError({ code: 'invalid_json', status: 400, message, param: 'body', cause: error })
+  }
+}
+
+function check<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+  const { success, data, error } = schema.safeParse(value)
+  if (success) return data
+  const issue = error.issues[0]!
+  const param = z.core.toDotPath(issue.path) || 'body'
+  throw new HubError({ code: 'invalid_value', status: 400, message: `${param}: ${issue.message}`, param })
+}

@@ -1,0 +1,139 @@
+import { z } from 'zod'
+
+const seconds = z.coerce.number().int().positive()
+
+/** An unset variable and an empty one are the same: compose files and dashboards leave empty ones behind. */
+const text = (description: string) => z.string().optional().describe(description)
+
+const json = <Schema extends z.ZodType>(schema: Schema) =>
+  z
+    .string()
+    .transform((value, context) => {
+      try {
+        return JSON.parse(value) as unknown
+      } catch (error) {
+        context.addIssue(`is not JSON: ${(error as Error).message}`)
+        return z.NEVER
+      }
+    })
+    .pipe(schema)
+
+const usd = z.number().nonnegative()
+
+/** Everything the hub reads from its environment; the README's table is made from it. */
+export const Env = z
+  .object({
+    PORT: z.coerce.number().int().min(0).max(65_535).default(8787).describe('Port of the Node server.'),
+    HOST: z
+      .string()
+      .default('127.0.0.1')
+      .describe('Address of the Node server. Other than loopback it needs `HUB_ADMIN_KEY`.'),
+    REDIS_URL: z
+      .url({ protocol: /^rediss?$/, error: 'must look like redis://user:password@host:6379' })
+      .optional()
+      .describe('A Redis over RESP. Without any Redis, `npm start` finds or fetches one and runs it.'),
+    UPSTASH_REDIS_REST_URL: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe('A Redis over HTTP: Upstash, or `npm run bridge`. `REDIS_URL` comes first.'),
+    UPSTASH_REDIS_REST_TOKEN: text('Its token.'),
+    HUB_CACHE_REDIS_URL: z
+      .url({ protocol: /^(rediss?|https?)$/ })
+      .optional()
+      .describe(
+        'A second Redis for what may be evicted (`allkeys-lfu`); by RESP, or by HTTP with `HUB_CACHE_REDIS_TOKEN`.',
+      ),
+    HUB_CACHE_REDIS_TOKEN: text('Token of an HTTP `HUB_CACHE_REDIS_URL`.'),
+    HUB_REDIS_DOWN: z
+      .enum(['answer', 'refuse'])
+      .default('answer')
+      .describe('Completions while Redis is away: `answer` past the cache, or `refuse` with 503.'),
+    HUB_ADMIN_KEY: z
+      .string()
+      .min(16, 'must have 16 characters or more')
+      .refine((key) => !key.startsWith('hub_'), 'must not begin with hub_: hub keys do')
+      .optional()
+      .describe(
+        'Opens everything. Without it the hub serves loopback only, keyless. Workers and Lambda do not serve without it.',
+      ),
+    HUB_KEY_SECRET: z
+      .string()
+      .min(16, 'must have 16 characters or more')
+      .optional()
+      .describe('Signs hub keys. By default derived from `HUB_ADMIN_KEY`, or kept in the data folder.'),
+    FUNCTIONS: z
+      .string()
+      .transform((value) =>
+        value
+          .split(',')
+          .map((name) => name.trim())
+          .filter(Boolean),
+      )
+      .optional()
+      .describe('Which functions to serve, e.g. `cache-complete,keys`; all by default.'),
+    HUB_PROVIDERS: json(
+      z.record(
+        z.string(),
+        z.strictObject({
+          base_url: z.url({ protocol: /^https?$/ }).optional(),
+          key_env: z.string().optional(),
+          models: z
+            .record(z.string(), z.strictObject({ input: usd, cached: usd, output: usd }).partial())
+            .optional(),
+          stream_usage: z.boolean().optional(),
+        }),
+      ),
+    )
+      .optional()
+      .describe(
+        'More providers: `{"name":{"base_url","key_env","models":{"m":{"input","cached","output"}}}}`, USD per million tokens.',
+      ),
+    HUB_DEFAULT_PROVIDER: text(
+      'Where bare model names go; by default the first provider with a key, else `local`.',
+    ),
+    HUB_PROVIDER_SILENCE_SECONDS: seconds
+      .default(60)
+      .describe('Longest wait for a provider’s first byte and between two.'),
+    HUB_MAX_BODY_BYTES: z.coerce
+      .number()
+      .int()
+      .min(1024)
+      .default(20 * 1024 * 1024)
+      .describe('Bound of a request body.'),
+    HUB_DATA_DIR: z.string().default('.data').describe('Where the local Redis keeps its data.'),
+    HUB_REDIS_CALLS: z.coerce
+      .number()
+      .int()
+      .min(10)
+      .default(40)
+      .describe(
+        'Redis calls that one Worker request may make; a Worker’s subrequests are bounded (50 on the free plan).',
+      ),
+  })
+  .superRefine((env, context) => {
+    if (env.UPSTASH_REDIS_REST_URL && !env.UPSTASH_REDIS_REST_TOKEN) {
+      context.addIssue({
+        code: 'custom',
+        path: ['UPSTASH_REDIS_REST_TOKEN'],
+        message: 'is missing, and UPSTASH_REDIS_REST_URL is set',
+      })
+    }
+    if (env.HUB_CACHE_REDIS_URL?.startsWith('http') && !env.HUB_CACHE_REDIS_TOKEN) {
+      context.addIssue({
+        code: 'custom',
+        path: ['HUB_CACHE_REDIS_TOKEN'],
+        message: 'is missing, and HUB_CACHE_REDIS_URL is HTTP',
+      })
+    }
+  })
+
+export type Env = z.output<typeof Env>
+
+/** Reads the environment; throws one error that names every bad variable. */
+export function readEnv(variables: Record<string, unknown>): Env {
+  const set = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ''))
+  const { success, data, error } = Env.safeParse(set)
+  if (success) return data
+  const lines = error.issues.map(({ path, message }) => `  ${z.core.toDotPath(path)}: ${message}`)
+  throw new Error(`The environment is not right:\n${lines.join('\n')}`)
+}

@@ -1,0 +1,27 @@
+/** `npm run generate`: writes the files made from others. A test asserts that they are fresh. */
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+
+const root = new URL('..', import.meta.url)
+
+/** `shared/scripts.generated.ts`: every Lua script with its SHA-1, so that no runtime needs a file system or a loader. */
+export function scriptsModule(): string {
+  const folder = new URL('shared/scripts/', root)
+  const scripts = readdirSync(folder)
+    .filter((file) => file.endsWith('.lua'))
+    .sort()
+    .map((file) => {
+      const [, name, keyCount] = /^([a-z-]+)-(\d+)\.lua$/.exec(file) ?? []
+      if (!name)
+        throw new Error(`shared/scripts/${file}: the name must end in its number of keys, as in lead-3.lua`)
+      const source = readFileSync(new URL(file, folder), 'utf8')
+      const sha = createHash('sha1').update(source).digest('hex')
+      const constant = name.replace(/-([a-z])/g, (_, letter) => letter.toUpperCase())
+      return `export const ${constant}Script: Script = {\n  name: '${name}',\n  sha: '${sha}',\n  keyCount: ${keyCount},\n  source: ${JSON.stringify(source)},\n}\n`
+    })
+  return `// Made from shared/scripts/*.lua by \`npm run generate\`. Do not edit.\nimport type { Script } from './ports/redis.ts'\n\n${scripts.join('\n')}`
+}
+
+if (import.meta.main) {
+  writeFileSync(new URL('shared/scripts.generated.ts', root), scriptsModule())
+}

@@ -1,0 +1,84 @@
+/** The Node rim: `npm start`. Finds or starts a Redis, serves every function on one port. */
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { serve } from '@hono/node-server'
+import { type Env, readEnv } from './env.ts'
+import { findRedisServer } from './local-redis/find-redis.ts'
+import { startRedis } from './local-redis/run-redis.ts'
+import { log } from './log.ts'
+import { wire } from './wire.ts'
+
+const say = (line: string) => console.log(line)
+
+async function main() {
+  const env = readEnv(process.env)
+  if (!env.HUB_ADMIN_KEY && !/^(localhost|127\.|::1$)/.test(env.HOST)) {
+    throw new Error(
+      `HOST is ${env.HOST}: without HUB_ADMIN_KEY the hub serves loopback only. Set HUB_ADMIN_KEY.`,
+    )
+  }
+  const local = env.REDIS_URL || env.UPSTASH_REDIS_REST_URL ? undefined : await startLocal(env)
+  const keySecret = env.HUB_KEY_SECRET || env.HUB_ADMIN_KEY ? undefined : keptSecret(env.HUB_DATA_DIR)
+  const variables = local ? { ...process.env, REDIS_URL: local.url } : process.env
+  const hub = wire(variables, { sharesRequests: true, tallyDelayMs: 1_000, keySecret, log })
+
+  const deferred = new Set<Promise<unknown>>()
+  const defer = (work: Promise<unknown>) => {
+    const settled = work
+      .catch((cause) => log.error({ msg: 'Deferred work failed', cause }))
+      .finally(() => deferred.delete(settled))
+    deferred.add(settled)
+  }
+  const server = serve(
+    { fetch: (request) => hub.app.fetch(request, { defer }), port: env.PORT, hostname: env.HOST },
+    ({ port }) => {
+      const host = env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST
+      say(`redis-ai-hub is ready: http://${host}:${port}`)
+    },
+  )
+  server.on('error', (error: NodeJS.ErrnoException) => {
+    const taken = error.code === 'EADDRINUSE'
+    fail(new Error(taken ? `Port ${env.PORT} is taken: set PORT to another one.` : error.message))
+  })
+
+  /** Lets running requests and deferred work end, within ten seconds. */
+  let stopping = false
+  async function stop() {
+    if (stopping) return
+    stopping = true
+    setTimeout(() => process.exit(1), 10_000).unref()
+    await new Promise((closed) => server.close(closed))
+    await Promise.all(deferred)
+    await hub.close()
+    await local?.stop()
+    process.exit(0)
+  }
+  process.on('SIGTERM', stop).on('SIGINT', stop)
+}
+
+async function startLocal(env: Env) {
+  const server = await findRedisServer({ report: say })
+  const redis = await startRedis({ server, directory: env.HUB_DATA_DIR, report: say })
+  say(`Redis ${server.version} runs on 127.0.0.1:${redis.port}, its data in ${env.HUB_DATA_DIR}/`)
+  return redis
+}
+
+/** Keyless local mode signs hub keys too; they must live as long as the data that they are in. */
+function keptSecret(directory: string): string {
+  const file = join(directory, 'key-secret')
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  try {
+    writeFileSync(file, randomBytes(32).toString('base64url'), { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+  return readFileSync(file, 'utf8')
+}
+
+function fail(error: unknown) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exit(1)
+}
+
+main().catch(fail)

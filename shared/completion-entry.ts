@@ -1,0 +1,54 @@
+import type { ChatTarget } from './ports/chat.ts'
+
+/** A stored answer: mission's value structure, with the provider's own bytes last. */
+export interface CompletionEntry {
+  /** `provider/model` */
+  model: string
+  /** Unix seconds. */
+  timestamp: number
+  ttlSeconds: number
+  /** Total tokens of the call that made it; 0 where the provider did not say. */
+  tokens: number
+  /** The `chat.completion` as JSON text, byte for byte what the provider sent (or what its chunks add up to). */
+  response: string
+}
+
+const MARKER = ',"response":'
+
+/**
+ * `{"model","timestamp","ttl","tokens","response":{…}}` with `response` last, so that a hit cuts the stored bytes out
+ * without parsing or serialising them.
+ */
+export function encodeEntry(entry: CompletionEntry): string {
+  const { model, timestamp, ttlSeconds: ttl, tokens, response } = entry
+  return `${JSON.stringify({ model, timestamp, ttl, tokens }).slice(0, -1)}${MARKER}${response}}`
+}
+
+/** `undefined` for what is not an entry: a broken one is a miss. */
+export function decodeEntry(text: string): CompletionEntry | undefined {
+  // Inside a JSON string the quotes would be escaped: the first marker is the field itself.
+  const at = text.indexOf(MARKER)
+  if (at < 0 || !text.endsWith('}}')) return undefined
+  try {
+    const { model, timestamp, ttl, tokens } = JSON.parse(`${text.slice(0, at)}}`)
+    if (typeof timestamp !== 'number' || typeof ttl !== 'number') return undefined
+    return { model, timestamp, ttlSeconds: ttl, tokens, response: text.slice(at + MARKER.length, -1) }
+  } catch {
+    return undefined
+  }
+}
+
+export function toEntry(
+  target: ChatTarget,
+  response: string,
+  nowMs: number,
+  ttlSeconds: number,
+): CompletionEntry {
+  return {
+    model: `${target.provider}/${target.model}`,
+    timestamp: Math.floor(nowMs / 1000),
+    ttlSeconds,
+    tokens: JSON.parse(response).usage?.total_tokens ?? 0,
+    response,
+  }
+}

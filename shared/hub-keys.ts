@@ -1,0 +1,141 @@
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { HubError } from './errors.ts'
+import { hubKeysKey, TENANTS_KEY } from './keys.ts'
+import type { Redis } from './ports/redis.ts'
+import { send } from './send.ts'
+
+/** What a hub key says of itself: `hub_<id>_<nonce><mac>_<tenant>`. */
+export interface HubKey {
+  id: string
+  tenant: string
+  /** SHA-256 of the whole key, hex: what Redis holds of it. */
+  hash: string
+}
+
+/** A hub key as Redis holds it. */
+export interface HubKeyRecord {
+  id: string
+  tenant: string
+  hash: string
+  name: string | null
+  /** Functions it may call, and `admin`; null: every function, not admin. */
+  scopes: string[] | null
+  /** `provider/model`s it may ask; null: all. */
+  models: string[] | null
+  /** RFC 3339 */
+  created_at: string
+  revoked_at: string | null
+  /** SHA-256 of the body that an `Idempotency-Key` came with. */
+  request_hash: string | null
+}
+
+const SHAPE = /^hub_([0-9a-f]{16})_([\w-]{22})([\w-]{22})_([A-Za-z0-9_.-]{1,64})$/
+
+/** Makes and reads hub keys: their MAC under `HUB_KEY_SECRET` is checked before Redis is asked. */
+export function createKeyring(secret: string) {
+  const mac = (text: string) => createHmac('sha256', secret).update(text).digest()
+  const macOf = (id: string, nonce: string, tenant: string) =>
+    mac(`key\n${id}\n${nonce}\n${tenant}`).subarray(0, 16)
+
+  return {
+    /** The same seed gives the same key: a retried creation needs no stored secret. */
+    issue(tenant: string, seed?: string): { key: string; id: string; hash: string } {
+      const random = seed === undefined ? randomBytes(24) : mac(`seed\n${tenant}\n${seed}`).subarray(0, 24)
+      const id = random.subarray(0, 8).toString('hex')
+      const nonce = random.subarray(8).toString('base64url')
+      const key = `hub_${id}_${nonce}${macOf(id, nonce, tenant).toString('base64url')}_${tenant}`
+      return { key, id, hash: sha256(key) }
+    },
+    /** `undefined` for what this hub did not issue. */
+    read(key: string): HubKey | undefined {
+      const [, id, nonce, given, tenant] = SHAPE.exec(key) ?? []
+      if (!id || !nonce || !given || !tenant) return undefined
+      const known = timingSafeEqual(Buffer.from(given, 'base64url'), macOf(id, nonce, tenant))
+      return known ? { id, tenant, hash: sha256(key) } : undefined
+    },
+  }
+}
+
+export type Keyring = ReturnType<typeof createKeyring>
+
+export interface NewHubKey {
+  tenant: string
+  name?: string
+  scopes?: string[]
+  models?: string[]
+}
+
+/** The keys of all tenants, one hash a tenant. */
+export function createHubKeys({ redis, keyring, now }: { redis: Redis; keyring: Keyring; now(): number }) {
+  return {
+    /** The key itself is returned here and nowhere else. With an idempotency key a repeated call returns the same key. */
+    async create(wanted: NewHubKey, idempotencyKey?: string): Promise<HubKeyRecord & { key: string }> {
+      const { tenant, name = null, scopes = null, models = null } = wanted
+      const { key, id, hash } = keyring.issue(tenant, idempotencyKey)
+      const record: HubKeyRecord = {
+        ...{ id, tenant, hash, name, scopes, models },
+        created_at: new Date(now()).toISOString(),
+        revoked_at: null,
+        request_hash: idempotencyKey === undefined ? null : sha256(JSON.stringify(wanted)),
+      }
+      const [, isNew, kept] = await redis.wave(
+        [
+          ['SADD', TENANTS_KEY, tenant],
+          ['HSETNX', hubKeysKey(tenant), id, JSON.stringify(record)],
+          ['HGET', hubKeysKey(tenant), id],
+        ],
+        SLOW,
+      )
+      if (isNew instanceof Error) throw isNew
+      if (isNew === 1) return { ...record, key }
+      const first: HubKeyRecord = JSON.parse(kept as string)
+      if (first.request_hash !== record.request_hash) throw idempotencyMismatch()
+      return { ...first, key }
+    },
+
+    async list(tenant?: string): Promise<HubKeyRecord[]> {
+      const tenants = tenant
+        ? [tenant]
+        : ((await send(redis, ['SMEMBERS', TENANTS_KEY], SLOW)) as string[]).sort()
+      if (tenants.length === 0) return []
+      const replies = await redis.wave(
+        tenants.map((tenant) => ['HVALS', hubKeysKey(tenant)] as const),
+        SLOW,
+      )
+      return replies.flatMap((reply) =>
+        Array.isArray(reply) ? reply.map((text) => JSON.parse(text as string)) : [],
+      )
+    },
+
+    async find(id: string): Promise<HubKeyRecord | undefined> {
+      return (await this.list()).find((record) => record.id === id)
+    },
+
+    /** False when there is no such key. */
+    async revoke(id: string): Promise<boolean> {
+      const record = await this.find(id)
+      if (!record) return false
+      const revoked = { ...record, revoked_at: record.revoked_at ?? new Date(now()).toISOString() }
+      await send(redis, ['HSET', hubKeysKey(record.tenant), id, JSON.stringify(revoked)], SLOW)
+      return true
+    },
+  }
+}
+
+export type HubKeys = ReturnType<typeof createHubKeys>
+
+/** Administration may wait longer than a hot path. */
+const SLOW = { timeoutMs: 2_000 }
+
+export const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+
+/** Compares secrets of any length in constant time. */
+export const sameSecret = (a: string, b: string) =>
+  timingSafeEqual(Buffer.from(sha256(a)), Buffer.from(sha256(b)))
+
+const idempotencyMismatch = () =>
+  new HubError({
+    code: 'idempotency_mismatch',
+    status: 422,
+    message: 'This Idempotency-Key was used with another body. Send the same body, or another key.',
+  })

@@ -1,0 +1,143 @@
+import { ANSWER_LIMIT, type Answer, createAnswer, type Piece } from './answer.ts'
+import { fromChunks, toChunks } from './completion-chunks.ts'
+import { decodeEntry } from './completion-entry.ts'
+import { HubError, RedisReplyError, RedisUnavailableError, toHubError } from './errors.ts'
+import type { CompletionKeys } from './keys.ts'
+import { createPatience, type Patience } from './patience.ts'
+import type { Redis } from './ports/redis.ts'
+import { followRun } from './run-follower.ts'
+import { createRunPublisher, type RunPublisher } from './run-publisher.ts'
+
+/** A provider's call that equal callers can share. */
+export interface SharedCall {
+  form: Piece['form']
+  open(signal: AbortSignal): AsyncIterable<string>
+  /** What to store of a whole answer; nothing when it must not be stored. */
+  store(response: string): { entry: string; ttlMs: number } | undefined
+}
+
+/** What Redis says to a caller: somebody stored it, be the leader, follow that run; or it is away: `alone`. */
+export type Lead =
+  | { kind: 'hit'; entry: string }
+  | { kind: 'lead' }
+  | { kind: 'follow'; run: string }
+  | { kind: 'alone' }
+
+/** One answer being made, by this process or by another one. */
+export interface Run {
+  answer: Answer
+  /** Settles when nothing is left to do; never rejects. Keep the runtime alive for it. */
+  done: Promise<void>
+}
+
+export interface RunOptions {
+  redis: Redis
+  call: SharedCall
+  first: Exclude<Lead, { kind: 'hit' }>
+  /** Where the answer is stored and shared; without keys it is neither. */
+  keys?: CompletionKeys
+  caller: string
+  /** Asks Redis again when a followed run is lost. */
+  lead(patience: Patience): Promise<Lead>
+  patience: Patience
+  callBudget: number
+}
+
+export function createRun({ redis, call, first, keys, caller, lead, patience, callBudget }: RunOptions): Run {
+  /** Nobody wants the answer any more. */
+  const gone = new AbortController()
+  let publisher: RunPublisher | undefined
+  const answer = createAnswer(() => void leave())
+  const done = drive().catch((error) => answer.fail(toHubError(error)))
+  return { answer, done }
+
+  async function drive() {
+    let next: Lead | 'ended' = first
+    while (next !== 'ended' && next.kind === 'follow') next = await follow(next.run)
+    if (next === 'ended') return
+    if (next.kind === 'hit') return replay(next.entry)
+    await make(next.kind === 'lead')
+  }
+
+  /** Calls the provider. */
+  async function make(leads: boolean) {
+    const attempt = answer.begin()
+    const pieces: Piece[] = []
+    let size = 0
+    if (leads && keys) publisher = createRunPublisher(redis, keys, caller, pieces, callBudget)
+    try {
+      for await (const data of call.open(gone.signal)) {
+        const piece = { form: call.form, data }
+        attempt.push(piece)
+        size += data.length
+        if (size <= ANSWER_LIMIT) pieces.push(piece)
+        else await overflow()
+      }
+      if (size <= ANSWER_LIMIT) await store(pieces)
+      attempt.end()
+      answer.end()
+    } catch (error) {
+      const failure = toHubError(error)
+      answer.fail(failure)
+      await publisher?.end({ type: 'error', error: failure.options }, undefined, 1_000).catch(() => {})
+    }
+  }
+
+  async function overflow() {
+    const sharing = publisher
+    publisher = undefined
+    await sharing?.end({ type: 'overflow' }, undefined, 1_000).catch(() => {})
+    await answer.room()
+  }
+
+  /** Before the readers see the end: who asks again right after it finds the entry. A cache outage does not stop them. */
+  async function store(pieces: Piece[]) {
+    const texts = pieces.map(({ data }) => data)
+    const stored = call.store(call.form === 'chunk' ? fromChunks(texts) : texts[0]!)
+    const write = patience.wait(async (timeoutMs) => {
+      if (publisher) await publisher.end({ type: 'ok', pieces: pieces.length }, stored, timeoutMs)
+      else if (stored && keys && first.kind !== 'follow') {
+        await redis.wave([['SET', keys.entry, stored.entry, 'PX', stored.ttlMs]], { timeoutMs })
+      }
+    })
+    await write.catch(() => {})
+  }
+
+  /** Reads another caller's run; says what to do when it did not come to its end. */
+  async function follow(run: string): Promise<Lead | 'ended'> {
+    const attempt = answer.begin()
+    try {
+      const followed = await followRun(redis, keys!, run, attempt, { signal: gone.signal, calls: callBudget })
+      if (followed === 'lost') return await lead(createPatience())
+      if (followed === 'alone') return { kind: 'alone' }
+      answer.end()
+      return 'ended'
+    } catch (error) {
+      if (gone.signal.aborted) {
+        await redis.wave([['HDEL', keys!.run, `w:${caller}`]]).catch(() => {}) // no longer waits
+        return 'ended'
+      }
+      if (error instanceof RedisUnavailableError || error instanceof RedisReplyError) return { kind: 'alone' }
+      throw error
+    }
+  }
+
+  function replay(entry: string) {
+    const stored = decodeEntry(entry)
+    if (!stored)
+      throw new HubError({ code: 'cache_entry_broken', status: 500, message: 'The stored answer is broken.' })
+    const attempt = answer.begin()
+    // As chunks for those who stream: they may hold the beginning of it already.
+    const texts =
+      call.form === 'chunk' ? toChunks(stored.response, { includeUsage: true }) : [stored.response]
+    for (const data of texts) attempt.push({ form: call.form, data })
+    attempt.end()
+    answer.end()
+  }
+
+  /** The last reader here left. Where others wait for it the call goes on, else the provider's call ends too. */
+  async function leave() {
+    const given = (await publisher?.release().catch(() => true)) ?? true
+    if (given) gone.abort()
+  }
+}
