@@ -29,11 +29,10 @@ export interface Rim {
 }
 
 /** Builds the drivers and the app from the environment. The one place that knows every driver. */
-export function wire(variables: Record<string, string | undefined>, rim: Rim) {
+export function wire(variables: Record<string, string | undefined>, rim: Rim, connect = connectRedis) {
   const env = readEnv(variables)
   const { log } = rim
-  const redis = connect(env, log)
-  const cacheRedis = connectCache(env, log) ?? redis
+  const { redis, cacheRedis } = connect(env, log)
   const clock = Date
   const chat = createChat({
     env: variables,
@@ -76,7 +75,13 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim) {
   return { app, env, close }
 }
 
-function connect(env: Env, log: Log): Redis {
+/** State and cache: two ports, one server by default. */
+export function connectRedis(env: Env, log: Log): { redis: Redis; cacheRedis: Redis } {
+  const redis = connectState(env, log)
+  return { redis, cacheRedis: connectCache(env, log) ?? redis }
+}
+
+function connectState(env: Env, log: Log): Redis {
   if (env.REDIS_URL) return resp(env.REDIS_URL, log)
   if (env.UPSTASH_REDIS_REST_URL) {
     return createRedisRest({ url: env.UPSTASH_REDIS_REST_URL, token: env.UPSTASH_REDIS_REST_TOKEN! })

@@ -3,9 +3,9 @@ import type { Script } from './ports/redis.ts'
 
 export const appendScript: Script = {
   name: 'append',
-  sha: '9f02b7cd9d309a6abed4f62de1fb2959f85b0960',
+  sha: '91a8a87dcaaef8d2e6ba4840781a7094ff276614',
   keyCount: 2,
-  source: "-- Hands new pieces of the running answer to those who follow it, and renews the lease.\n-- KEYS: 1 run · 2 chunks\n-- ARGV: 1 run id · 2 lease in ms · 3 sequence number from 1, the entry's id · 4 pieces · 5 wake-up channel\n-- Returns: number of waiting callers, or -1 when the lease is lost. A sequence number is written once.\nif redis.call('HGET', KEYS[1], 'run') ~= ARGV[1] then\n  return -1\nend\nlocal last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)\nif not last[1] or tonumber(string.match(last[1][1], '^%d+')) < tonumber(ARGV[3]) then\n  redis.call('XADD', KEYS[2], ARGV[3] .. '-0', 'run', ARGV[1], 'pieces', ARGV[4])\n  redis.call('PUBLISH', ARGV[5], ARGV[3])\nend\nredis.call('PEXPIRE', KEYS[1], ARGV[2])\nredis.call('PEXPIRE', KEYS[2], ARGV[2])\nreturn redis.call('HLEN', KEYS[1]) - 1\n",
+  source: "-- Hands new pieces of the running answer to those who follow it, and renews the lease.\n-- KEYS: 1 run · 2 chunks\n-- ARGV: 1 run id · 2 lease in ms · 3 index of the first piece · 4 pieces (JSON array) · 5 wake-up channel\n-- Returns: number of waiting callers, or -1 when the lease is lost. Pieces sent twice carry their index and are skipped.\nif redis.call('HGET', KEYS[1], 'run') ~= ARGV[1] then\n  return -1\nend\nredis.call('XADD', KEYS[2], '*', 'run', ARGV[1], 'from', ARGV[3], 'pieces', ARGV[4])\nredis.call('PEXPIRE', KEYS[1], ARGV[2])\nredis.call('PEXPIRE', KEYS[2], ARGV[2])\nredis.call('PUBLISH', ARGV[5], ARGV[3])\nreturn redis.call('HLEN', KEYS[1]) - 1\n",
 }
 
 export const beatScript: Script = {
@@ -17,9 +17,9 @@ export const beatScript: Script = {
 
 export const endScript: Script = {
   name: 'end',
-  sha: '98e7bb2210c601ea2e3ee8f35b96246a6d8db229',
+  sha: '88d5f2267822ef3fa791b1f72fd30882f45e0d82',
   keyCount: 3,
-  source: "-- Ends a run: stores the answer when there is one, and tells the followers how it ended.\n-- KEYS: 1 entry · 2 run · 3 chunks\n-- ARGV: 1 run id · 2 entry, or '' to store nothing · 3 its TTL in ms · 4 sequence number · 5 last pieces, or ''\n--       6 end (JSON) · 7 wake-up channel · 8 how long the end stays readable, in ms\n-- Returns: 1 when this run ended here (also when it is repeated), 0 when the lease is lost.\nlocal run = redis.call('HMGET', KEYS[2], 'run', 'ended')\nif run[1] ~= ARGV[1] then\n  return 0\nend\nif run[2] then\n  return 1\nend\nif ARGV[2] ~= '' then\n  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])\nend\nif redis.call('HLEN', KEYS[2]) > 1 then\n  redis.call('XADD', KEYS[3], ARGV[4] .. '-0', 'run', ARGV[1], 'pieces', ARGV[5], 'end', ARGV[6])\n  redis.call('PEXPIRE', KEYS[3], ARGV[8])\n  redis.call('PUBLISH', ARGV[7], ARGV[4])\nend\nredis.call('HSET', KEYS[2], 'ended', 1)\nredis.call('PEXPIRE', KEYS[2], ARGV[8])\nreturn 1\n",
+  source: "-- Ends a run: stores the answer when there is one, and tells the followers how it ended.\n-- KEYS: 1 entry · 2 run · 3 chunks\n-- ARGV: 1 run id · 2 entry, or '' to store nothing · 3 its TTL in ms · 4 index of the first piece · 5 last pieces (JSON\n--       array) · 6 end (JSON) · 7 wake-up channel · 8 how long the end stays readable, in ms\n-- Returns: 1 when this run ended here (also when it is repeated), 0 when the lease is lost.\nlocal run = redis.call('HMGET', KEYS[2], 'run', 'ended')\nif run[1] ~= ARGV[1] then\n  return 0\nend\nif run[2] then\n  return 1\nend\nif ARGV[2] ~= '' then\n  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])\nend\nif redis.call('HLEN', KEYS[2]) > 1 then\n  redis.call('XADD', KEYS[3], '*', 'run', ARGV[1], 'from', ARGV[4], 'pieces', ARGV[5], 'end', ARGV[6])\n  redis.call('PEXPIRE', KEYS[3], ARGV[8])\n  redis.call('PUBLISH', ARGV[7], ARGV[4])\nend\nredis.call('HSET', KEYS[2], 'ended', 1)\nredis.call('PEXPIRE', KEYS[2], ARGV[8])\nreturn 1\n",
 }
 
 export const leadScript: Script = {

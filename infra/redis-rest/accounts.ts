@@ -1,0 +1,126 @@
+import { randomBytes } from 'node:crypto'
+import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
+import { RedisReplyError, RedisUnavailableError } from '../../shared/errors.ts'
+import type { Reply } from '../../shared/ports/redis.ts'
+
+export type Role = 'write' | 'read'
+
+const USERS: Record<Role, string> = { write: 'hub-bridge', read: 'hub-bridge-ro' }
+
+/** TIME is what scripts read the clock with; SELECT and CLIENT SETINFO belong to node-redis's greeting. */
+const COMMON = [
+  '+ping',
+  '+echo',
+  '+time',
+  '+select',
+  '+client|setinfo',
+  '-@admin',
+  '-@dangerous',
+  '-@blocking',
+]
+
+const RULES: Record<Role, string[]> = {
+  // The bridge itself refuses XREAD with BLOCK. INFO tells the hub how full the memory is.
+  write: ['+@read', '+@write', '+@pubsub', '+@scripting', ...COMMON]
+    .concat(['+xread', '+xreadgroup', '+multi', '+exec', '+info'])
+    .concat(['-function', '-script|debug', '-script|kill']),
+  // EVAL is left out although Redis checks each call in a script: EVAL_RO says what is meant.
+  read: ['+@read', ...COMMON, '+xread', '+multi', '+exec', '+eval_ro', '+evalsha_ro', '+fcall_ro'].concat([
+    '+subscribe',
+    '+psubscribe',
+    '+unsubscribe',
+    '+punsubscribe',
+  ]),
+}
+
+/** Commands of modules belong to no category that could be granted at once: vector sets, RediSearch, JSON, … */
+const MODULE_COMMAND = /^(v[a-z]+|(ft|json|ts|bf|cf|cms|topk|tdigest)\._?[a-z]+)$/i
+const MODULE_ADMIN = /\.(config|debug|profile)$/i
+
+/**
+ * The bridge's own users in Redis, which cannot run admin commands whatever a request asks. Without an ACL file they
+ * vanish when Redis restarts: `renew` creates them again with the same passwords.
+ */
+export function createAccounts(options: { redisUrl: string; timeoutMs: number }) {
+  // Kept in memory only. Several bridges share the users, and each adds a password of its own.
+  const passwords: Record<Role, string> = { write: newPassword(), read: newPassword() }
+  let ready: Promise<void> | undefined
+
+  async function asAdmin(work: (admin: ReturnType<typeof createRedisResp>) => Promise<void>) {
+    const admin = createRedisResp({ url: options.redisUrl })
+    try {
+      await work(admin)
+    } finally {
+      await admin.close()
+    }
+  }
+
+  async function create() {
+    await asAdmin(async (admin) => {
+      const wait = { timeoutMs: options.timeoutMs }
+      const [names] = ok(await admin.wave([['COMMAND', 'LIST']], wait)) as [string[]]
+      const ofModules = names.filter((name) => MODULE_COMMAND.test(name) && !MODULE_ADMIN.test(name))
+      const infos =
+        ofModules.length > 0 ? ok(await admin.wave([['COMMAND', 'INFO', ...ofModules]], wait))[0] : []
+      const allowed: Record<Role, string[]> = { write: [], read: [] }
+      for (const info of infos as [name: string, arity: number, flags: string[]][]) {
+        // V… also begins core commands of other Redis versions: only what a module brings is meant.
+        if (!info?.[2].includes('module')) continue
+        allowed.write.push(`+${info[0]}`)
+        if (info[2].includes('readonly')) allowed.read.push(`+${info[0]}`)
+      }
+      const setUser = (role: Role) =>
+        [
+          'ACL',
+          'SETUSER',
+          USERS[role],
+          'on',
+          `>${passwords[role]}`,
+          'resetkeys',
+          '~*',
+          'resetchannels',
+          '&*',
+        ].concat('-@all', RULES[role], allowed[role]) as [string, ...string[]]
+      ok(await admin.wave([setUser('write'), setUser('read')], wait))
+    })
+  }
+
+  return {
+    /** Resolves when the users exist. */
+    ready: () =>
+      (ready ??= create().catch((error) => {
+        ready = undefined
+        throw new RedisUnavailableError(`The bridge could not create its users: ${error.message}`, {
+          cause: error,
+        })
+      })),
+    /** Redis refused a login: it forgot the users. */
+    async renew() {
+      ready = undefined
+      await this.ready()
+    },
+    url(role: Role) {
+      const url = new URL(options.redisUrl)
+      url.username = USERS[role]
+      url.password = passwords[role]
+      return url.href
+    },
+    /** Takes this bridge's passwords back. */
+    async close() {
+      if (!ready) return
+      await asAdmin(async (admin) => {
+        const forget = (role: Role) => ['ACL', 'SETUSER', USERS[role], `<${passwords[role]}`] as const
+        await admin.wave([forget('write'), forget('read')])
+      }).catch(() => {})
+    },
+  }
+}
+
+function newPassword() {
+  return randomBytes(32).toString('base64url')
+}
+
+function ok(replies: Reply[]) {
+  for (const reply of replies) if (reply instanceof RedisReplyError) throw reply
+  return replies
+}

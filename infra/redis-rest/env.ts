@@ -1,0 +1,28 @@
+import { z } from 'zod'
+
+const token = z.string().min(16, 'needs at least 16 characters').optional()
+
+const BridgeEnv = z
+  .object({
+    REDIS_URL: z.url({
+      protocol: /^rediss?$/,
+      error: 'needs redis://[user:password@]host:port or rediss://…',
+    }),
+    PORT: z.coerce.number().int().min(0).max(65_535).default(8079),
+    HOST: z.string().default('127.0.0.1'),
+    HUB_BRIDGE_TOKEN: token,
+    HUB_BRIDGE_READONLY_TOKEN: token,
+  })
+  .refine((env) => !env.HUB_BRIDGE_TOKEN || env.HUB_BRIDGE_TOKEN !== env.HUB_BRIDGE_READONLY_TOKEN, {
+    path: ['HUB_BRIDGE_READONLY_TOKEN'],
+    error: 'must differ from HUB_BRIDGE_TOKEN',
+  })
+
+/** The bridge's settings; every missing or bad variable is named at once. An empty one counts as missing. */
+export function readBridgeEnv(env: Record<string, string | undefined>) {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
+  const parsed = BridgeEnv.safeParse(given)
+  if (parsed.success) return parsed.data
+  const problems = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`)
+  throw new Error(`The bridge cannot start:\n${problems.join('\n')}`)
+}

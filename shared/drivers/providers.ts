@@ -1,0 +1,245 @@
+import type { Price } from '../ports/chat.ts'
+import { prices } from './prices.ts'
+
+/** A provider that speaks OpenAI's chat completions, as the table and `HUB_PROVIDERS` know it. */
+interface Entry {
+  /** Absent where only the variable can tell. */
+  baseUrl?: string
+  /** The variable that the provider's own packages read, where they read one. */
+  baseUrlVariable: string
+  /** Leads from the variable's value to the OpenAI-shaped API: some packages keep this part in their paths. */
+  path?: string
+  /** Port where the variable's value is a bare host, as `OLLAMA_HOST` may be. */
+  port?: number
+  /** The first that is set holds the key. */
+  keyVariables: readonly string[]
+  keyless?: boolean
+  /** `azure`: deployment in the path, `api-key` header, dated version. */
+  dialect?: 'azure'
+  versionVariable?: string
+  /** Headers taken from variables. */
+  headers?: Record<string, string>
+  /** False where `stream_options` is refused; such providers report usage in a stream unasked, or not at all. */
+  streamUsage: boolean
+}
+
+/** Table order is the order of preference for the default provider. */
+const table: Record<string, Entry> = {
+  openai: {
+    baseUrl: 'https://api.openai.com/v1',
+    baseUrlVariable: 'OPENAI_BASE_URL',
+    keyVariables: ['OPENAI_API_KEY'],
+    headers: { 'OpenAI-Organization': 'OPENAI_ORG_ID', 'OpenAI-Project': 'OPENAI_PROJECT_ID' },
+    streamUsage: true,
+  },
+  anthropic: {
+    baseUrl: 'https://api.anthropic.com/v1',
+    baseUrlVariable: 'ANTHROPIC_BASE_URL',
+    path: '/v1',
+    keyVariables: ['ANTHROPIC_API_KEY'],
+    streamUsage: true,
+  },
+  cohere: {
+    baseUrl: 'https://api.cohere.ai/compatibility/v1',
+    baseUrlVariable: 'CO_API_URL',
+    path: '/compatibility/v1',
+    keyVariables: ['COHERE_API_KEY', 'CO_API_KEY'],
+    streamUsage: false,
+  },
+  google: {
+    baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
+    baseUrlVariable: 'GOOGLE_GEMINI_BASE_URL',
+    path: '/v1beta/openai',
+    keyVariables: ['GEMINI_API_KEY'],
+    streamUsage: true,
+  },
+  groq: {
+    baseUrl: 'https://api.groq.com/openai/v1',
+    baseUrlVariable: 'GROQ_BASE_URL',
+    path: '/openai/v1',
+    keyVariables: ['GROQ_API_KEY'],
+    streamUsage: true,
+  },
+  mistral: {
+    baseUrl: 'https://api.mistral.ai/v1',
+    baseUrlVariable: 'MISTRAL_BASE_URL',
+    keyVariables: ['MISTRAL_API_KEY'],
+    streamUsage: false,
+  },
+  together: {
+    baseUrl: 'https://api.together.xyz/v1',
+    baseUrlVariable: 'TOGETHER_BASE_URL',
+    keyVariables: ['TOGETHER_API_KEY'],
+    streamUsage: true,
+  },
+  openrouter: {
+    baseUrl: 'https://openrouter.ai/api/v1',
+    baseUrlVariable: 'OPENROUTER_BASE_URL',
+    keyVariables: ['OPENROUTER_API_KEY'],
+    streamUsage: true,
+  },
+  azure: {
+    baseUrlVariable: 'AZURE_OPENAI_ENDPOINT',
+    path: '/openai',
+    keyVariables: ['AZURE_OPENAI_API_KEY'],
+    dialect: 'azure',
+    versionVariable: 'OPENAI_API_VERSION',
+    streamUsage: true,
+  },
+  ollama: {
+    baseUrlVariable: 'OLLAMA_HOST',
+    path: '/v1',
+    port: 11434,
+    keyVariables: ['OLLAMA_API_KEY'],
+    keyless: true,
+    streamUsage: true,
+  },
+  vllm: {
+    baseUrlVariable: 'VLLM_BASE_URL',
+    path: '/v1',
+    keyVariables: ['VLLM_API_KEY'],
+    keyless: true,
+    streamUsage: true,
+  },
+  huggingface: {
+    baseUrl: 'https://router.huggingface.co/v1',
+    baseUrlVariable: 'HUGGINGFACE_BASE_URL',
+    keyVariables: ['HF_TOKEN'],
+    streamUsage: true,
+  },
+}
+
+/**
+ * One value of `HUB_PROVIDERS`. With a `base_url` it says all: no `key_env` means that no key is sent. Without one it
+ * adds to the provider of that name in the table.
+ */
+export interface ProviderOption {
+  base_url?: string
+  key_env?: string
+  models?: Record<string, Partial<Price>>
+  /** Whether it takes `stream_options`; true when absent. */
+  stream_usage?: boolean
+}
+
+/** A provider in this environment. */
+export interface Provider {
+  name: string
+  /** Without a slash at its end, user or password; empty while it is missing. */
+  baseUrl: string
+  key: string | undefined
+  /** Variables to set before it can be called; none when it can. */
+  missing: readonly string[]
+  /** Where the operator looks when the provider refuses the credential. */
+  keyVariable: string | undefined
+  headers: Record<string, string>
+  dialect: Entry['dialect']
+  apiVersion: string | undefined
+  streamUsage: boolean
+  /** Its models that are known by name; the price may be unknown. */
+  models: ReadonlyMap<string, Price | undefined>
+}
+
+/**
+ * The table and `HUB_PROVIDERS`, seen in an environment. Empty variables count as absent.
+ *
+ * Errors: names the variable whose value is no URL, or the entry of `HUB_PROVIDERS` that cannot be used.
+ *
+ * @example configureProviders({ env, providers: { mine: { base_url: 'http://gpu:8000/v1' } } })
+ */
+export function configureProviders({
+  env,
+  providers = {},
+}: {
+  env: Record<string, string | undefined>
+  providers?: Record<string, ProviderOption>
+}): Provider[] {
+  const names = new Set([...Object.keys(table), ...Object.keys(providers)])
+  return [...names].map((name) => {
+    const option = Object.hasOwn(providers, name) ? providers[name]! : {}
+    const known = Object.hasOwn(table, name) ? table[name] : undefined
+    return configure(name, toEntry(name, known, option), option, env)
+  })
+}
+
+function toEntry(name: string, known: Entry | undefined, option: ProviderOption): Entry {
+  if (!/^[\w.-]{1,64}$/.test(name) || name === 'local') {
+    throw new Error(
+      `HUB_PROVIDERS: "${name}" cannot be a provider's name (letters, digits, _ . -, and not "local")`,
+    )
+  }
+  if (option.base_url === undefined) {
+    if (!known) throw new Error(`HUB_PROVIDERS: "${name}" needs a base_url`)
+    return option.key_env === undefined ? known : { ...known, keyVariables: [option.key_env], keyless: false }
+  }
+  return {
+    dialect: known?.dialect,
+    versionVariable: known?.versionVariable,
+    baseUrl: option.base_url,
+    baseUrlVariable: `HUB_PROVIDERS (${name})`,
+    keyVariables: option.key_env === undefined ? [] : [option.key_env],
+    keyless: option.key_env === undefined,
+    streamUsage: known?.streamUsage ?? true,
+  }
+}
+
+function configure(
+  name: string,
+  entry: Entry,
+  option: ProviderOption,
+  env: Record<string, string | undefined>,
+): Provider {
+  const keyVariable = entry.keyVariables.find((variable) => env[variable]) ?? entry.keyVariables[0]
+  const key = keyVariable === undefined ? undefined : env[keyVariable] || undefined
+  const given = env[entry.baseUrlVariable]
+  const base = given || entry.baseUrl
+  const missing = [
+    ...(key || entry.keyless ? [] : [keyVariable!]),
+    ...(base === undefined ? [entry.baseUrlVariable] : []),
+  ]
+  const url = base === undefined || missing.length > 0 ? undefined : toUrl(base, entry, Boolean(given))
+  const headers: Record<string, string> = {}
+  for (const [header, variable] of Object.entries(entry.headers ?? {})) {
+    if (env[variable]) headers[header] = env[variable]
+  }
+  // fetch refuses a URL with a user in it, and its error would show the password.
+  if (url?.username && !key)
+    headers.Authorization = `Basic ${btoa(decodeURIComponent(`${url.username}:${url.password}`))}`
+  if (url) url.username = url.password = ''
+  return {
+    name,
+    baseUrl: url?.href.replace(/\/+$/, '') ?? '',
+    key,
+    missing,
+    keyVariable,
+    headers,
+    dialect: entry.dialect,
+    // The last dated version; Azure's older stable ones do not know `stream_options`.
+    apiVersion: (entry.versionVariable && env[entry.versionVariable]) || '2025-04-01-preview',
+    streamUsage: option.stream_usage ?? entry.streamUsage,
+    models: toModels(prices[name]?.models, option.models),
+  }
+}
+
+function toUrl(value: string, { path = '', port, baseUrlVariable }: Entry, isVariable: boolean): URL {
+  const bare = !value.includes('://')
+  const url = URL.parse(bare ? `http://${value}` : value)
+  if (!url || !/^https?:$/.test(url.protocol)) {
+    throw new Error(`${baseUrlVariable} is not a URL: it should read like http://127.0.0.1:8000/v1`)
+  }
+  if (bare && !url.port && port) url.port = String(port)
+  const pathname = url.pathname.replace(/\/+$/, '')
+  url.pathname = isVariable && !pathname.endsWith(path) ? pathname + path : pathname
+  return url
+}
+
+function toModels(
+  known: Record<string, Price> = {},
+  added: Record<string, Partial<Price>> = {},
+): Map<string, Price | undefined> {
+  const models = new Map<string, Price | undefined>(Object.entries(known))
+  for (const [model, { input, cached = input, output }] of Object.entries(added)) {
+    const priced = input !== undefined && cached !== undefined && output !== undefined
+    models.set(model, priced ? { input, cached, output } : undefined)
+  }
+  return models
+}

@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import slotOf from 'cluster-key-slot'
+import { describe, expect, it } from 'vitest'
+import { scriptsModule } from '../infra/generate.ts'
+import { completionKeys } from '../shared/keys.ts'
+import type { Script } from '../shared/ports/redis.ts'
+import * as generated from '../shared/scripts.generated.ts'
+
+const root = join(import.meta.dirname, '..')
+const scripts = Object.values(generated) as Script[]
+
+/** The keys that each script is called with, for a tenant of its own and for the default one. */
+const keysOf: Record<string, (tenant: string) => string[]> = {
+  lead: (tenant) => run(tenant, 'entry', 'run', 'chunks'),
+  beat: (tenant) => run(tenant, 'run', 'chunks'),
+  append: (tenant) => run(tenant, 'run', 'chunks'),
+  end: (tenant) => run(tenant, 'entry', 'run', 'chunks'),
+  release: (tenant) => run(tenant, 'run', 'chunks'),
+}
+
+const run = (tenant: string, ...names: ('entry' | 'run' | 'chunks')[]) => {
+  const keys = completionKeys(tenant, 'a'.repeat(64))
+  return names.map((name) => keys[name])
+}
+
+describe('scripts', () => {
+  it('the generated module is fresh: npm run generate', () => {
+    expect(readFileSync(join(root, 'shared/scripts.generated.ts'), 'utf8')).toBe(scriptsModule())
+  })
+
+  it.each(scripts)('$name: its SHA-1, its header and its keys', (script) => {
+    expect(script.sha).toBe(createHash('sha1').update(script.source).digest('hex'))
+    expect(script.source).toMatch(/^-- KEYS: /m)
+    expect(script.source).toMatch(/^-- ARGV: /m)
+    expect(script.source).toMatch(/^-- Returns: /m)
+    const used = [...script.source.matchAll(/KEYS\[(\d+)\]/g)].map(([, number]) => Number(number))
+    expect(Math.max(...used)).toBe(script.keyCount)
+  })
+
+  it.each(scripts)('$name: its keys share one Cluster slot, whatever the tenant', ({ name, keyCount }) => {
+    for (const tenant of ['default', 'acme', 'a.b_c-d']) {
+      const keys = keysOf[name]!(tenant)
+      expect(keys).toHaveLength(keyCount)
+      expect(new Set(keys.map((key) => slotOf(key))).size).toBe(1)
+    }
+  })
+
+  it('every Lua file is there', () => {
+    const files = readdirSync(join(root, 'shared/scripts')).filter((file) => file.endsWith('.lua'))
+    expect(files.length).toBe(scripts.length)
+  })
+})

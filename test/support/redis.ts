@@ -1,0 +1,41 @@
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { inject } from 'vitest'
+import type { RedisServer } from '../../infra/local-redis/redis-server.ts'
+import { type LocalRedis, type StartOptions, startRedis } from '../../infra/local-redis/run-redis.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    redisServer: RedisServer
+    redisUrl: string
+  }
+}
+
+/** The one Redis that all test files of a run share: keep to keys of your own and never flush it. */
+export const testRedisUrl = (): string => inject('redisUrl')
+
+/**
+ * A Redis for one test: to stall (SIGSTOP its pid), kill, or start again on the same port and directory.
+ *
+ * @example
+ * await using redis = await startTestRedis()
+ */
+export async function startTestRedis(
+  options: Partial<StartOptions> = {},
+): Promise<LocalRedis & AsyncDisposable & { directory: string }> {
+  const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'hub-redis-')))
+  const remove = () => {
+    if (!options.directory) rmSync(directory, { recursive: true, force: true })
+  }
+  try {
+    const server = options.server ?? inject('redisServer')
+    const redis = await startRedis({ port: 0, persist: false, ...options, server, directory })
+    const stop = () => redis.stop().finally(remove)
+    return { ...redis, directory, stop, [Symbol.asyncDispose]: stop }
+  } catch (error) {
+    remove()
+    throw error
+  }
+}
