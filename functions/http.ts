@@ -71,6 +71,7 @@ function check<Schema extends z.ZodType>(schema: Schema, value: unknown): z.outp
   const { success, data, error } = schema.safeParse(value)
   if (success) return data
   const issue = error.issues[0]!
-  const param = z.core.toDotPath(issue.path) || 'body'
+  const path = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0]!] : issue.path
+  const param = z.core.toDotPath(path) || 'body'
   throw new HubError({ code: 'invalid_value', status: 400, message: `${param}: ${issue.message}`, param })
 }

@@ -12,7 +12,8 @@ const json = <Schema extends z.ZodType>(schema: Schema) =>
       try {
         return JSON.parse(value) as unknown
       } catch (error) {
-        context.addIssue(`is not JSON: ${(error as Error).message}`)
+        // Only up to the comma: after it the engine repeats the value.
+        context.addIssue(`is not JSON: ${(error as Error).message.split(',')[0]}`)
         return z.NEVER
       }
     })

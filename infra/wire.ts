@@ -21,8 +21,10 @@ export interface Rim {
   sharesRequests: boolean
   /** How long counters may be collected before they are written, in ms; 0 where nothing runs between requests. */
   tallyDelayMs: number
-  /** Redis calls that one request may make. */
-  callBudget?: number
+  /** Whether the runtime bounds the calls that one request may make: to `HUB_REDIS_CALLS` of them to Redis. */
+  countsCalls?: boolean
+  /** Anyone can reach it, so it serves nobody without `HUB_ADMIN_KEY`. */
+  needsAdminKey?: boolean
   /** Signs hub keys where the environment sets neither secret nor admin key. */
   keySecret?: string
   log: Log
@@ -32,6 +34,9 @@ export interface Rim {
 export function wire(variables: Record<string, string | undefined>, rim: Rim, connect = connectRedis) {
   const env = readEnv(variables)
   const { log } = rim
+  if (rim.needsAdminKey && !env.HUB_ADMIN_KEY) {
+    throw new Error('HUB_ADMIN_KEY is not set: this runtime serves nobody without it. Set it as a secret.')
+  }
   const { redis, cacheRedis } = connect(env, log)
   const clock = Date
   const chat = createChat({
@@ -42,7 +47,11 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   })
   const keyring = createKeyring(keySecret(env, rim))
   const admission = createAdmission({ redis, keyring, adminKey: env.HUB_ADMIN_KEY })
-  const collapse = createCollapse({ redis: cacheRedis, ...rim })
+  const collapse = createCollapse({
+    redis: cacheRedis,
+    sharesRequests: rim.sharesRequests,
+    callBudget: rim.countsCalls ? env.HUB_REDIS_CALLS : undefined,
+  })
   const room = createCacheRoom({ redis: cacheRedis, shared: cacheRedis === redis, clock })
   const tally = createTally({ redis, delayMs: rim.tallyDelayMs })
   const refuseWhenAway = env.HUB_REDIS_DOWN === 'refuse'
@@ -72,7 +81,9 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   const close = async () => {
     await Promise.all([redis.close(), cacheRedis === redis ? undefined : cacheRedis.close()])
   }
-  return { app, env, close }
+  /** No function has a schedule yet: the line shows that the trigger arrives. */
+  const scheduled = async (trigger: string) => log.info({ msg: 'Nothing is scheduled', trigger })
+  return { app, env, scheduled, close }
 }
 
 /** State and cache: two ports, one server by default. */

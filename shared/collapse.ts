@@ -28,9 +28,9 @@ export type Joined =
 export interface Collapse {
   /**
    * Joins the running call of the same key or makes it: one leader calls the provider, equal callers read what it gets, in
-   * this process where it shares requests, else through Redis. Redis away: the caller calls for itself.
+   * this process where it shares requests, else through Redis. Redis away (`away`: known before): shared in this process only.
    */
-  join(keys: CompletionKeys, call: SharedCall, patience: Patience): Promise<Joined>
+  join(keys: CompletionKeys, call: SharedCall, patience: Patience, away?: boolean): Promise<Joined>
   /** Calls without sharing. With `keys` the answer is stored. */
   alone(call: SharedCall, patience: Patience, keys?: CompletionKeys): Run
 }
@@ -40,11 +40,14 @@ export function createCollapse(options: CollapseOptions): Collapse {
   const running = new Map<string, Promise<Joined>>()
 
   return {
-    async join(keys, call, patience) {
-      const known = await running.get(keys.entry)
-      if (known?.kind === 'hit') return known
-      if (known?.run.answer.open) return { ...known, collapsed: true }
-      const own = start(keys, call, patience)
+    async join(keys, call, patience, away = false) {
+      const inFlight = running.get(keys.entry)
+      if (inFlight) {
+        const known = await inFlight
+        if (known.kind === 'hit') return known
+        if (known.run.answer.open) return { ...known, collapsed: true }
+      }
+      const own = start(keys, call, patience, away)
       if (sharesRequests) share(keys.entry, own)
       return own
     },
@@ -70,10 +73,10 @@ export function createCollapse(options: CollapseOptions): Collapse {
     own.then((joined) => (joined.kind === 'run' ? joined.run.done.finally(forget) : forget()), forget)
   }
 
-  async function start(keys: CompletionKeys, call: SharedCall, patience: Patience): Promise<Joined> {
+  async function start(keys: CompletionKeys, call: SharedCall, patience: Patience, away: boolean): Promise<Joined> {
     const caller = newId()
     const lead = (patience: Patience) => askForLead(redis, keys, caller, patience)
-    const first = await lead(patience)
+    const first: Lead = away ? { kind: 'alone' } : await lead(patience)
     if (first.kind === 'hit') return first
     const shared = first.kind !== 'alone'
     const run = createRun({

@@ -101,10 +101,6 @@ export function createCompletions(options: CompletionsOptions) {
     if (directives.onlyIfCached) throw notCached()
 
     const call = callOf(target, request, directives)
-    if (away) {
-      const run = collapse.alone(call, patience)
-      return answered(run.answer, run.done, 'bypassed', 'fwd=bypass')
-    }
     if (!directives.read || old) {
       const run = collapse.alone(call, patience, directives.write ? keys : undefined)
       return answered(
@@ -114,7 +110,7 @@ export function createCompletions(options: CompletionsOptions) {
         directives.write ? 'fwd=request; stored' : 'fwd=request',
       )
     }
-    const joined = await collapse.join(keys, call, patience)
+    const joined = await collapse.join(keys, call, patience, away)
     if (joined.kind === 'hit') {
       const stored = decodeEntry(joined.entry)
       if (stored) return hit(stored)

@@ -24,9 +24,9 @@ export const endScript: Script = {
 
 export const leadScript: Script = {
   name: 'lead',
-  sha: '7d4e5c01de79ddd98daee6d67124d75b5ea3c257',
+  sha: 'd2c61eca6e5ca857087a67dd24cf606309120ac2',
   keyCount: 3,
-  source: "-- Decides who calls the provider: one leader a run, everybody else follows it.\n-- KEYS: 1 entry (string) · 2 run (hash: run, ended, w:<caller>) · 3 chunks (stream)\n-- ARGV: 1 caller id, becomes the run id of a leader · 2 lease in ms\n-- Returns: {'hit', entry} | {'lead'} | {'follow', run id}. Repeating it with the same caller id changes nothing.\nlocal entry = redis.call('GET', KEYS[1])\nif entry then\n  return { 'hit', entry }\nend\nlocal run = redis.call('HMGET', KEYS[2], 'run', 'ended')\nif run[1] and not run[2] then\n  if run[1] == ARGV[1] then\n    return { 'lead' }\n  end\n  redis.call('HSET', KEYS[2], 'w:' .. ARGV[1], 1)\n  return { 'follow', run[1] }\nend\nredis.call('DEL', KEYS[2], KEYS[3])\nredis.call('HSET', KEYS[2], 'run', ARGV[1])\nredis.call('PEXPIRE', KEYS[2], ARGV[2])\nreturn { 'lead' }\n",
+  source: "-- Decides who calls the provider: one leader a run, everybody else follows it.\n-- KEYS: 1 entry (string) · 2 run (hash: run, ended, w:<caller>) · 3 chunks (stream)\n-- ARGV: 1 caller id, becomes the run id of a leader · 2 lease in ms\n-- Returns: {'hit', entry} | {'lead'} | {'follow', run id}. Repeating it with the same caller id changes nothing.\nlocal entry = redis.call('GET', KEYS[1])\nif entry then\n  return { 'hit', entry }\nend\nlocal run = redis.call('HMGET', KEYS[2], 'run', 'ended')\nif run[1] and not run[2] then\n  if run[1] == ARGV[1] then\n    return { 'lead' }\n  end\n  redis.call('HSET', KEYS[2], 'w:' .. ARGV[1], 1)\n  return { 'follow', run[1] }\nend\n-- Only where there is something to delete: once a script has written, Redis refuses it no more memory.\nif redis.call('EXISTS', KEYS[2], KEYS[3]) > 0 then\n  redis.call('DEL', KEYS[2], KEYS[3])\nend\nredis.call('HSET', KEYS[2], 'run', ARGV[1])\nredis.call('PEXPIRE', KEYS[2], ARGV[2])\nreturn { 'lead' }\n",
 }
 
 export const releaseScript: Script = {

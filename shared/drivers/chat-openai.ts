@@ -67,6 +67,7 @@ export function createChatOpenAI(
         for (const data of batch) {
           checkChunk(data)
           yield data
+          silence.signal.throwIfAborted()
         }
       }
       complete = events.complete

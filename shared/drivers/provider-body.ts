@@ -54,7 +54,8 @@ export function createEventReader(
       else if (!complete && data !== '') batch.push(data)
     },
     onError(error) {
-      if (error.type === 'max-buffer-size-exceeded') throw new TooLargeError(error.message)
+      if (error.type === 'max-buffer-size-exceeded')
+        throw new TooLargeError(`a line of more than ${maxChars} characters`)
     },
   })
   return {

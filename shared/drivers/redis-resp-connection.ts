@@ -32,8 +32,6 @@ export function createRedisConnection({ url, onError, silenceMs = 10_000 }: Redi
       url,
       RESP: 2,
       disableOfflineQueue: true,
-      // Each waiting caller holds a few commands for 250 ms, so a full queue means a server that has stalled.
-      commandsQueueMaxLength: 16_384,
       // node-redis's own default makes an AbortSignal per command, and does not end the wait once it is written.
       commandOptions: { timeout: 0 },
       pingInterval: Math.ceil(silenceMs / 3),

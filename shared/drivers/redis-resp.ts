@@ -5,8 +5,8 @@ import { toInteger } from './redis-reply.ts'
 import { createRedisConnection, type RedisConnectionOptions } from './redis-resp-connection.ts'
 import { createSubscriptions } from './redis-resp-subscriptions.ts'
 
-/** How long timeouts may follow one another without any reply in between before the connection is given up. */
-const STALL_MS = 5_000
+/** Callers wait 250 ms each, so this many unanswered commands mean a server that has stalled. */
+const MOST_PENDING = 16_384
 
 const TEXT = {}
 const BYTES = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer, [RESP_TYPES.SIMPLE_STRING]: Buffer } }
@@ -19,18 +19,20 @@ export type RespRedis = Redis & Pick<ReturnType<typeof createSubscriptions>, 'su
  * @example const redis = createRedisResp({ url: 'redis://:password@127.0.0.1:6379' })
  */
 export function createRedisResp(options: RedisConnectionOptions): RespRedis {
-  const connection = createRedisConnection(options)
+  const { silenceMs = 10_000 } = options
+  const connection = createRedisConnection({ ...options, silenceMs })
   const subscriptions = createSubscriptions(options)
   // Only set while calls time out: a half-open socket under load takes writes for minutes, and each of them
   // postpones the socket's own idle timeout.
   let silentSince = 0
+  let pending = 0
 
   function onTimeout() {
     const now = Date.now()
     silentSince ||= now
-    if (now - silentSince < STALL_MS) return
+    if (now - silentSince < silenceMs) return
     silentSince = 0
-    connection.restart(`no reply for ${STALL_MS} ms`)
+    connection.restart(`No reply for ${silenceMs} ms`)
   }
 
   /** The hot path: one promise and one timer a wave, and per command only what node-redis itself needs. */
@@ -65,15 +67,24 @@ export function createRedisResp(options: RedisConnectionOptions): RespRedis {
       else connection.open().then((client) => settled || sendAll(client), finish)
 
       function sendAll(client: NonNullable<typeof connection.ready>) {
+        // All or none: node-redis's own limit could cut a wave between MULTI and EXEC.
+        if (pending + commands.length > MOST_PENDING) {
+          return finish(connection.unavailable(new Error(`${pending} commands are still unanswered`)))
+        }
         const base = options.bytes ? BYTES : TEXT
         // node-redis withdraws what is not yet written when the signal fires.
         const commandOptions = signal ? { ...base, abortSignal: signal } : base
         for (let i = 0; i < commands.length; i++) send(i, commands[i]!)
 
         function send(i: number, command: (string | Buffer)[]) {
+          pending++
           client.sendCommand(command, commandOptions).then(
-            (reply) => keep(i, toReply(reply)),
+            (reply) => {
+              pending--
+              keep(i, toReply(reply))
+            },
             (error) => {
+              pending--
               if (!(error instanceof ErrorReply)) {
                 // An AbortError belongs to the signal, which ends the wave itself.
                 if (!(error instanceof AbortError)) finish(connection.unavailable(error))

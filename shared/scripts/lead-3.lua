@@ -14,7 +14,10 @@ if run[1] and not run[2] then
   redis.call('HSET', KEYS[2], 'w:' .. ARGV[1], 1)
   return { 'follow', run[1] }
 end
-redis.call('DEL', KEYS[2], KEYS[3])
+-- Only where there is something to delete: once a script has written, Redis refuses it no more memory.
+if redis.call('EXISTS', KEYS[2], KEYS[3]) > 0 then
+  redis.call('DEL', KEYS[2], KEYS[3])
+end
 redis.call('HSET', KEYS[2], 'run', ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return { 'lead' }

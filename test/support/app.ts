@@ -75,7 +75,7 @@ export async function startApp({ env = {}, provider: behaviour, ...rim }: TestAp
 export type TestApp = Awaited<ReturnType<typeof startApp>>
 
 /** A user's message that no other test sends. */
-export const ask = (text = crypto.randomUUID(), more: object = {}) => ({
+export const ask = (text: string = crypto.randomUUID(), more: object = {}) => ({
   model: 'openai/gpt-4o-mini',
   messages: [{ role: 'user', content: text }],
   ...more,

@@ -55,6 +55,7 @@ interface Recorded {
 export async function startProvider({ port = 0, record = true, behave, ...always }: ProviderOptions = {}) {
   const requests: Recorded[] = []
   const stats = { calls: 0, aborted: 0 }
+  let connections = 0
 
   const server = createServer((request, response) => {
     if (request.method === 'GET') return void sendJson(response, 200, stats)
@@ -76,6 +77,7 @@ export async function startProvider({ port = 0, record = true, behave, ...always
       void answer(exchange, call, body, behaviour)
     })
   })
+  server.on('connection', () => connections++)
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
 
   return {
@@ -84,8 +86,12 @@ export async function startProvider({ port = 0, record = true, behave, ...always
     get count() {
       return stats.calls
     },
+    /** Calls whose client left before the answer's end. */
     get aborted() {
       return stats.aborted
+    },
+    get connections() {
+      return connections
     },
     close: () =>
       new Promise<void>((resolve) => {
