@@ -2,6 +2,9 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 
+import { configureProviders } from '../shared/drivers/providers.ts'
+import { Env } from './env.ts'
+
 const root = new URL('..', import.meta.url)
 
 /** `shared/scripts.generated.ts`: every Lua script with its SHA-1, so that no runtime needs a file system or a loader. */
@@ -22,6 +25,40 @@ export function scriptsModule(): string {
   return `// Made from shared/scripts/*.lua by \`npm run generate\`. Do not edit.\nimport type { Script } from './ports/redis.ts'\n\n${scripts.join('\n')}`
 }
 
+/** README.md with its tables made anew. */
+export function readme(): string {
+  const text = readFileSync(new URL('README.md', root), 'utf8')
+  return replaceBetween(
+    replaceBetween(text, 'environment', environmentTable()),
+    'providers',
+    providersTable(),
+  )
+}
+
+function environmentTable(): string {
+  const rows = Object.entries(Env.shape).map(([name, schema]) => {
+    const preset = schema.safeParse(undefined)
+    const value = preset.success && preset.data !== undefined ? `\`${preset.data}\`` : ''
+    return `| \`${name}\` | ${value} | ${schema.description} |`
+  })
+  return ['| variable | default | what it is |', '|---|---|---|', ...rows].join('\n')
+}
+
+function providersTable(): string {
+  const rows = configureProviders({ env: {} }).map(({ name, missing, models }) => {
+    const priced = [...models].filter(([, price]) => price).length
+    return `| \`${name}\` | ${missing.map((variable) => `\`${variable}\``).join(', ')} | ${priced || ''} |`
+  })
+  return ['| provider | set | models with a known price |', '|---|---|---|', ...rows].join('\n')
+}
+
+function replaceBetween(text: string, name: string, content: string): string {
+  const pattern = new RegExp(`(<!-- ${name}:[^>]*-->\\n)[^]*?(<!-- /${name} -->)`)
+  if (!pattern.test(text)) throw new Error(`README.md has no <!-- ${name}: … --> and <!-- /${name} -->`)
+  return text.replace(pattern, (_, start, end) => `${start}\n${content}\n\n${end}`)
+}
+
 if (import.meta.main) {
+  writeFileSync(new URL('README.md', root), readme())
   writeFileSync(new URL('shared/scripts.generated.ts', root), scriptsModule())
 }

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import slotOf from 'cluster-key-slot'
 import { describe, expect, it } from 'vitest'
-import { scriptsModule } from '../infra/generate.ts'
 import { completionKeys } from '../shared/keys.ts'
 import type { Script } from '../shared/ports/redis.ts'
 import * as generated from '../shared/scripts.generated.ts'
@@ -26,10 +25,6 @@ const run = (tenant: string, ...names: ('entry' | 'run' | 'chunks')[]) => {
 }
 
 describe('scripts', () => {
-  it('the generated module is fresh: npm run generate', () => {
-    expect(readFileSync(join(root, 'shared/scripts.generated.ts'), 'utf8')).toBe(scriptsModule())
-  })
-
   it.each(scripts)('$name: its SHA-1, its header and its keys', (script) => {
     expect(script.sha).toBe(createHash('sha1').update(script.source).digest('hex'))
     expect(script.source).toMatch(/^-- KEYS: /m)

@@ -1,36 +1,21 @@
 import { randomBytes } from 'node:crypto'
 import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
 import { RedisReplyError, RedisUnavailableError } from '../../shared/errors.ts'
-import type { Reply } from '../../shared/ports/redis.ts'
+import type { Command, Reply } from '../../shared/ports/redis.ts'
 
 export type Role = 'write' | 'read'
 
 const USERS: Record<Role, string> = { write: 'hub-bridge', read: 'hub-bridge-ro' }
 
-/** TIME is what scripts read the clock with; SELECT and CLIENT SETINFO belong to node-redis's greeting. */
-const COMMON = [
-  '+ping',
-  '+echo',
-  '+time',
-  '+select',
-  '+client|setinfo',
-  '-@admin',
-  '-@dangerous',
-  '-@blocking',
-]
-
-const RULES: Record<Role, string[]> = {
-  // The bridge itself refuses XREAD with BLOCK. INFO tells the hub how full the memory is.
-  write: ['+@read', '+@write', '+@pubsub', '+@scripting', ...COMMON]
-    .concat(['+xread', '+xreadgroup', '+multi', '+exec', '+info'])
-    .concat(['-function', '-script|debug', '-script|kill']),
-  // EVAL is left out although Redis checks each call in a script: EVAL_RO says what is meant.
-  read: ['+@read', ...COMMON, '+xread', '+multi', '+exec', '+eval_ro', '+evalsha_ro', '+fcall_ro'].concat([
-    '+subscribe',
-    '+psubscribe',
-    '+unsubscribe',
-    '+punsubscribe',
-  ]),
+const RULES: Record<Role, string> = {
+  // TIME is a script's clock, INFO tells how full the memory is, SELECT and CLIENT SETINFO are node-redis's greeting.
+  // The categories hold XREAD to be blocking: the bridge itself refuses its BLOCK.
+  write: `-@all +@read +@write +@pubsub +@scripting -@admin -@dangerous -@blocking -function -script|debug -script|kill
+    +ping +echo +time +info +multi +exec +xread +xreadgroup +select +client|setinfo`,
+  // Without EVAL: Redis would check each call of the script, but EVAL_RO says what is meant.
+  read: `-@all +@read -@admin -@dangerous -@blocking +eval_ro +evalsha_ro +fcall_ro
+    +subscribe +psubscribe +unsubscribe +punsubscribe
+    +ping +echo +time +multi +exec +xread +select +client|setinfo`,
 }
 
 /** Commands of modules belong to no category that could be granted at once: vector sets, RediSearch, JSON, … */
@@ -69,18 +54,10 @@ export function createAccounts(options: { redisUrl: string; timeoutMs: number })
         allowed.write.push(`+${info[0]}`)
         if (info[2].includes('readonly')) allowed.read.push(`+${info[0]}`)
       }
-      const setUser = (role: Role) =>
-        [
-          'ACL',
-          'SETUSER',
-          USERS[role],
-          'on',
-          `>${passwords[role]}`,
-          'resetkeys',
-          '~*',
-          'resetchannels',
-          '&*',
-        ].concat('-@all', RULES[role], allowed[role]) as [string, ...string[]]
+      const setUser = (role: Role): Command => {
+        const identity = ['on', `>${passwords[role]}`, 'resetkeys', '~*', 'resetchannels', '&*']
+        return ['ACL', 'SETUSER', USERS[role], ...identity, ...RULES[role].split(/\s+/), ...allowed[role]]
+      }
       ok(await admin.wave([setUser('write'), setUser('read')], wait))
     })
   }

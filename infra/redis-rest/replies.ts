@@ -2,7 +2,7 @@ import { RedisReplyError } from '../../shared/errors.ts'
 import type { Reply } from '../../shared/ports/redis.ts'
 
 /** What `result` holds in JSON. Nested errors have no form in Upstash's protocol; here they are `{"error":"…"}`. */
-export type Json = string | number | null | { error: string } | Json[]
+type Json = string | number | null | { error: string } | Json[]
 
 export type Item = { result: Json } | { error: string }
 

@@ -47,29 +47,29 @@ export function createRedisResp(options: RedisConnectionOptions): RespRedis {
       let settled = false
 
       const timer = setTimeout(() => {
-        finish(new RedisTimeoutError(`Redis did not answer within ${timeoutMs} ms`))
+        fail(new RedisTimeoutError(`Redis did not answer within ${timeoutMs} ms`))
         onTimeout()
       }, timeoutMs)
-      const onAbort = signal && (() => finish(signal.reason))
+      const onAbort = signal && (() => fail(signal.reason))
       if (onAbort) signal.addEventListener('abort', onAbort, { once: true })
 
-      function finish(error?: unknown) {
-        if (settled) return
+      function end() {
+        if (settled) return false
         settled = true
         clearTimeout(timer)
         if (onAbort) signal.removeEventListener('abort', onAbort)
-        if (error) reject(error)
-        else resolve(replies)
+        return true
       }
+      const fail = (error: unknown) => void (end() && reject(error))
 
       const ready = connection.ready
       if (ready) sendAll(ready)
-      else connection.open().then((client) => settled || sendAll(client), finish)
+      else connection.open().then((client) => settled || sendAll(client), fail)
 
       function sendAll(client: NonNullable<typeof connection.ready>) {
         // All or none: node-redis's own limit could cut a wave between MULTI and EXEC.
         if (pending + commands.length > MOST_PENDING) {
-          return finish(connection.unavailable(new Error(`${pending} commands are still unanswered`)))
+          return fail(connection.unavailable(new Error(`${pending} commands are still unanswered`)))
         }
         const base = options.bytes ? BYTES : TEXT
         // node-redis withdraws what is not yet written when the signal fires.
@@ -87,7 +87,7 @@ export function createRedisResp(options: RedisConnectionOptions): RespRedis {
               pending--
               if (!(error instanceof ErrorReply)) {
                 // An AbortError belongs to the signal, which ends the wave itself.
-                if (!(error instanceof AbortError)) finish(connection.unavailable(error))
+                if (!(error instanceof AbortError)) fail(connection.unavailable(error))
                 return
               }
               const call = calls[i]!
@@ -109,7 +109,7 @@ export function createRedisResp(options: RedisConnectionOptions): RespRedis {
       function keep(i: number, reply: Reply) {
         silentSince = 0
         replies[i] = reply
-        if (--missing === 0) finish()
+        if (--missing === 0 && end()) resolve(replies)
       }
     })
   }

@@ -23,7 +23,10 @@ export interface ErrorReply extends Error {
   readonly code: string
 }
 
-/** RESP2 shapes from every driver; bulk strings are `Uint8Array` when the call asked for `bytes`. */
+/**
+ * RESP2 shapes from every driver; every string is a `Uint8Array` when the call asked for `bytes`. An integer beyond 2^53
+ * is an `ErrorReply`, not a rounded number.
+ */
 export type Reply = string | number | null | Uint8Array | ErrorReply | Reply[]
 
 export interface CallOptions {
@@ -33,7 +36,7 @@ export interface CallOptions {
   timeoutMs?: number
   /** Ends the wait at once; a command not yet written to the socket is withdrawn. */
   signal?: AbortSignal
-  /** Bulk strings come back as `Uint8Array`. */
+  /** Every string comes back as `Uint8Array`, a status like `OK` too. */
   bytes?: boolean
 }
 
@@ -44,7 +47,8 @@ export interface Subscription {
 /**
  * The port to Redis.
  *
- * Errors: `RedisTimeoutError` past the deadline, `RedisUnavailableError` when there is no connection or it broke.
+ * Errors: `RedisTimeoutError` past the deadline; `RedisUnavailableError` when there is no connection, it broke, or the HTTP
+ * request failed; `TypeError` for bytes that a REST driver cannot send; the signal's reason.
  */
 export interface Redis {
   /**
@@ -54,7 +58,7 @@ export interface Redis {
    * @example const [hit, record] = await redis.wave([['GET', key], ['HGET', 'keys', id]])
    */
   wave(calls: readonly (Command | ScriptCall)[], options?: CallOptions): Promise<Reply[]>
-  /** Listens on its own connection. Messages sent while it reconnects are lost: streams are truth, this is the wake-up. */
+  /** Listens on its own connection; `timeoutMs` bounds its opening. Messages sent while it reconnects are lost: streams are truth, this is the wake-up. */
   subscribe(
     channel: string,
     onMessage: (message: string) => void,
