@@ -7,7 +7,7 @@ import type { App, Deps } from './deps.ts'
 import { admitted, claimed, json, replies } from './http.ts'
 
 /** OpenAI's request; fields that are not named here travel on to the provider. */
-export const CompletionRequest = z.looseObject({
+const CompletionRequest = z.looseObject({
   model: z.string().min(1).max(300),
   messages: z
     .array(

@@ -160,7 +160,7 @@ export function createAnswer(onIdle: () => void): Answer {
   }
 }
 
-export const interrupted = (cause?: unknown) =>
+const interrupted = (cause?: unknown) =>
   new HubError({
     code: 'stream_interrupted',
     status: 502,

@@ -14,7 +14,7 @@ export interface CollapseOptions {
   callBudget?: number
 }
 
-export type Joined =
+type Joined =
   | { kind: 'hit'; entry: string }
   | {
       kind: 'run'
@@ -73,7 +73,12 @@ export function createCollapse(options: CollapseOptions): Collapse {
     own.then((joined) => (joined.kind === 'run' ? joined.run.done.finally(forget) : forget()), forget)
   }
 
-  async function start(keys: CompletionKeys, call: SharedCall, patience: Patience, away: boolean): Promise<Joined> {
+  async function start(
+    keys: CompletionKeys,
+    call: SharedCall,
+    patience: Patience,
+    away: boolean,
+  ): Promise<Joined> {
     const caller = newId()
     const lead = (patience: Patience) => askForLead(redis, keys, caller, patience)
     const first: Lead = away ? { kind: 'alone' } : await lead(patience)

@@ -127,7 +127,7 @@ export type HubKeys = ReturnType<typeof createHubKeys>
 /** Administration may wait longer than a hot path. */
 const SLOW = { timeoutMs: 2_000 }
 
-export const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 
 /** Compares secrets of any length in constant time. */
 export const sameSecret = (a: string, b: string) =>

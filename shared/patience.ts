@@ -4,7 +4,7 @@ export interface Patience {
   wait<T>(call: (timeoutMs: number) => Promise<T>): Promise<T>
 }
 
-export const HOT_PATH_MS = 250
+const HOT_PATH_MS = 250
 
 export function createPatience(totalMs = HOT_PATH_MS): Patience {
   let left = totalMs

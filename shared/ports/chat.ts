@@ -23,7 +23,7 @@ export interface ChatTarget {
   price?: Price
 }
 
-export interface ChatModel {
+interface ChatModel {
   /** `provider/model` */
   id: string
   provider: string
