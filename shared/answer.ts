@@ -1,4 +1,4 @@
-import { plainText, withText } from './completion-chunks.ts'
+import { plainText, toChunks, withText } from './completion-chunks.ts'
 import { HubError } from './errors.ts'
 
 /** One part of an answer as a provider sends it: a `chat.completion.chunk`, or the whole `chat.completion`. */
@@ -89,24 +89,36 @@ export function createAnswer(onIdle: () => void): Answer {
       const held: Piece[] = []
       let text = ''
       let checking = true
+      const before = epoch
       const decide = (goesOn: boolean) => {
         checking = false
         if (!goesOn) restart(held)
       }
+      const compare = (piece: Piece) => {
+        held.push(piece)
+        const more = plainText(piece.data)
+        if (sent === undefined || more === undefined) {
+          decide(false)
+          return
+        }
+        text += more
+        if (text.length < sent.length) {
+          if (!sent.startsWith(text)) decide(false)
+          return
+        }
+        const rest = text.slice(sent.length)
+        decide(text.startsWith(sent))
+        if (epoch === before && rest) append({ ...piece, data: withText(piece.data, rest) })
+      }
+      const push = (piece: Piece) => {
+        if (!checking) append(piece)
+        else if (piece.form === 'chunk') compare(piece)
+        else {
+          for (const data of toChunks(piece.data, { includeUsage: true })) push({ form: 'chunk', data })
+        }
+      }
       return {
-        push(piece) {
-          if (!checking) return append(piece)
-          held.push(piece)
-          const more = piece.form === 'chunk' ? plainText(piece.data) : undefined
-          if (sent === undefined || more === undefined) return decide(false)
-          text += more
-          if (text.length < sent.length) return sent.startsWith(text) ? undefined : decide(false)
-          const goesOn = text.startsWith(sent)
-          decide(goesOn)
-          if (goesOn && text.length > sent.length) {
-            append({ ...piece, data: withText(piece.data, text.slice(sent.length)) })
-          }
-        },
+        push,
         end() {
           if (checking) decide(false)
         },

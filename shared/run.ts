@@ -1,5 +1,5 @@
 import { ANSWER_LIMIT, type Answer, createAnswer, type Piece } from './answer.ts'
-import { fromChunks, toChunks } from './completion-chunks.ts'
+import { fromChunks } from './completion-chunks.ts'
 import { decodeEntry } from './completion-entry.ts'
 import { HubError, RedisReplyError, RedisUnavailableError, toHubError } from './errors.ts'
 import type { CompletionKeys } from './keys.ts'
@@ -127,10 +127,7 @@ export function createRun({ redis, call, first, keys, caller, lead, patience, ca
     if (!stored)
       throw new HubError({ code: 'cache_entry_broken', status: 500, message: 'The stored answer is broken.' })
     const attempt = answer.begin()
-    // As chunks for those who stream: they may hold the beginning of it already.
-    const texts =
-      call.form === 'chunk' ? toChunks(stored.response, { includeUsage: true }) : [stored.response]
-    for (const data of texts) attempt.push({ form: call.form, data })
+    attempt.push({ form: 'completion', data: stored.response })
     attempt.end()
     answer.end()
   }

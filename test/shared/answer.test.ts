@@ -7,7 +7,7 @@ const chunk = (delta: object, more: object = {}): Piece => ({
 })
 const text = (content: string) => chunk({ content })
 const contentOf = (pieces: Piece[]) =>
-  pieces.map(({ data }) => JSON.parse(data).choices[0].delta.content ?? '').join('')
+  pieces.map(({ data }) => JSON.parse(data).choices[0]?.delta.content ?? '').join('')
 const forever = new AbortController().signal
 
 describe('an answer that is read while it is made', () => {
@@ -60,6 +60,24 @@ describe('an answer that is read while it is made', () => {
     for await (const piece of reader) got.push(piece)
     expect(contentOf(got)).toBe('The quick brown fox')
     expect(got.at(-1)!.data).toContain('"finish_reason":"stop"')
+  })
+
+  it('goes on when the second attempt comes as one whole completion', async () => {
+    const answer = createAnswer(() => {})
+    answer.begin().push(text('The quick '))
+    const reader = answer.read({ signal: forever })
+    const got = [(await reader.next()).value as Piece]
+    const second = answer.begin()
+    const message = { role: 'assistant', content: 'The quick brown fox' }
+    second.push({
+      form: 'completion',
+      data: JSON.stringify({ choices: [{ index: 0, message, finish_reason: 'stop' }] }),
+    })
+    second.end()
+    answer.end()
+    for await (const piece of reader) got.push(piece)
+    expect(contentOf(got)).toBe('The quick brown fox')
+    expect(got.at(-2)!.data).toContain('"finish_reason":"stop"')
   })
 
   it.each([
