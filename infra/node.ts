@@ -3,6 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { serve } from '@hono/node-server'
+import { createTokenizerGpt } from '../shared/drivers/tokenizer-gpt.ts'
+import { createDeferred } from './deferred.ts'
 import { type Env, readEnv } from './env.ts'
 import { findRedisServer } from './local-redis/find-redis.ts'
 import { startRedis } from './local-redis/run-redis.ts'
@@ -21,15 +23,15 @@ async function main() {
   const local = env.REDIS_URL || env.UPSTASH_REDIS_REST_URL ? undefined : await startLocal(env)
   const keySecret = env.HUB_KEY_SECRET || env.HUB_ADMIN_KEY ? undefined : keptSecret(env.HUB_DATA_DIR)
   const variables = local ? { ...process.env, REDIS_URL: local.url } : process.env
-  const hub = wire(variables, { sharesRequests: true, tallyDelayMs: 1_000, keySecret, log })
+  const hub = wire(variables, {
+    sharesRequests: true,
+    tallyDelayMs: 1_000,
+    keySecret,
+    countTokens: createTokenizerGpt(),
+    log,
+  })
 
-  const deferred = new Set<Promise<unknown>>()
-  const defer = (work: Promise<unknown>) => {
-    const settled = work
-      .catch((cause) => log.error({ msg: 'Deferred work failed', cause }))
-      .finally(() => deferred.delete(settled))
-    deferred.add(settled)
-  }
+  const { defer, settled } = createDeferred(log)
   const server = serve(
     { fetch: (request) => hub.app.fetch(request, { defer }), port: env.PORT, hostname: env.HOST },
     ({ port }) => {
@@ -49,7 +51,7 @@ async function main() {
     stopping = true
     setTimeout(() => process.exit(1), 10_000).unref()
     await new Promise((closed) => server.close(closed))
-    await Promise.all(deferred)
+    await settled()
     await hub.close()
     await local?.stop()
     process.exit(0)

@@ -1,0 +1,126 @@
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { gzipSync, inflateRawSync } from 'node:zlib'
+import { expect, onTestFinished, test } from 'vitest'
+import { table } from '../../functions/index.ts'
+import { startApp } from '../support/app.ts'
+import { offline, startLambdaHub } from '../support/hub.ts'
+import { testRedisUrl } from '../support/redis.ts'
+
+const root = new URL('../..', import.meta.url).pathname
+const wrangler = 'wrangler/bin/wrangler.js'
+const osls = 'osls/bin/serverless.js'
+const MEBIBYTE = 1024 * 1024
+
+/** Runs a package's command where nothing answers beyond this machine; what it forgets is left in `directory`. */
+async function run(command: string, args: string[], directory: string): Promise<string> {
+  const nowhere = 'http://127.0.0.1:9'
+  const env = { ...process.env, ...offline, HTTP_PROXY: nowhere, HTTPS_PROXY: nowhere, TMPDIR: directory }
+  const file = join(root, 'node_modules', command)
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [file, ...args], {
+    cwd: root,
+    env,
+    timeout: 60_000,
+  })
+  return stdout + stderr
+}
+
+async function temporary(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'hub-iac-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  return directory
+}
+
+test.each(['', 'production', 'cache-only'])(
+  'wrangler.toml deploys the environment "%s", with room to spare',
+  async (environment) => {
+    const directory = await temporary()
+    const args = ['deploy', '--dry-run', '--env', environment, '--outdir', directory]
+    const said = await run(wrangler, args, directory)
+    expect(said).not.toMatch(/Processing wrangler.toml|Multiple environments/)
+    const size = gzipSync(readFileSync(join(directory, 'worker.js'))).length
+    console.log(`Worker: ${Math.round(size / 1024)} KiB gzipped`)
+    expect(size).toBeLessThan(MEBIBYTE)
+  },
+)
+
+test('serverless.yml packages one small file that serves, and asks for no rights but its own logs', async () => {
+  const directory = await temporary()
+  await run(osls, ['package', '--stage', 'production', '--package', directory], directory)
+  const zip = readFileSync(join(directory, 'redis-ai-hub.zip'))
+  console.log(`Lambda: ${Math.round(zip.length / 1024)} KiB zipped`)
+  expect(zip.length).toBeLessThan(MEBIBYTE)
+
+  const { Resources: resources } = JSON.parse(
+    readFileSync(join(directory, 'cloudformation-template-update-stack.json'), 'utf8'),
+  )
+  const [policy] = resources.IamRoleLambdaExecution.Properties.Policies
+  const actions = policy.PolicyDocument.Statement.flatMap(({ Action }: { Action: string[] }) => Action)
+  expect(actions.filter((action: string) => !action.startsWith('logs:'))).toEqual([])
+  expect(resources.HubLambdaFunction.Properties).toMatchObject({
+    Runtime: 'nodejs24.x',
+    Handler: 'infra/lambda.handler',
+  })
+  expect(resources.StreamLambdaFunctionUrl.Properties).toMatchObject({ InvokeMode: 'RESPONSE_STREAM' })
+  expect(resources.HubEventsRuleSchedule1.Type).toBe('AWS::Events::Rule')
+
+  const [entry, ...more] = unzip(zip)
+  expect(more).toEqual([])
+  expect(entry!.name).toBe('infra/lambda.cjs')
+  const file = join(directory, 'lambda.cjs')
+  await writeFile(file, entry!.contents())
+  for (const handler of ['handler', 'streamHandler'] as const) {
+    await using hub = await startLambdaHub({ REDIS_URL: testRedisUrl() }, { file, handler })
+    expect(await (await fetch(`${hub.url}/readyz`)).json()).toEqual({ status: 'ok', redis: 'ok' })
+  }
+})
+
+test('serverless.yml deploys a subset by its stage or by a parameter', async () => {
+  const functionsOf = async (...args: string[]) => {
+    const directory = await temporary()
+    await run(osls, ['package', '--package', directory, ...args], directory)
+    const state = JSON.parse(readFileSync(join(directory, 'serverless-state.json'), 'utf8'))
+    return state.service.provider.environment.FUNCTIONS
+  }
+  expect(await functionsOf('--stage', 'cache-only')).toBe('cache-complete')
+  expect(await functionsOf('--param=functions=keys,cache-complete')).toBe('keys,cache-complete')
+})
+
+test('every function deploys on its own, and together they are the whole', async () => {
+  const routesOf = async (functions: string) => {
+    await using app = await startApp({ env: { FUNCTIONS: functions } })
+    expect((await app.get('/healthz')).status).toBe(200)
+    return Object.keys((await (await app.get('/openapi.json')).json()).paths)
+  }
+  const always = ['/healthz', '/readyz']
+  const whole = await routesOf('')
+  const parts: string[] = []
+  for (const name of Object.keys(table)) {
+    const routes = await routesOf(name)
+    expect(routes).toEqual(expect.arrayContaining(always))
+    const own = routes.filter((route) => !always.includes(route))
+    expect(own, name).not.toEqual([])
+    parts.push(...own)
+  }
+  expect([...always, ...parts].toSorted()).toEqual(whole.toSorted())
+  await expect(startApp({ env: { FUNCTIONS: 'keys,nothing' } })).rejects.toThrow('`nothing`')
+})
+
+/** The files of a zip archive, by its central directory (PKWARE's APPNOTE 4.3). */
+function unzip(zip: Buffer): { name: string; contents(): Buffer }[] {
+  const end = zip.lastIndexOf('PK\x05\x06', undefined, 'latin1')
+  let at = zip.readUInt32LE(end + 16)
+  return Array.from({ length: zip.readUInt16LE(end + 10) }, () => {
+    const nameLength = zip.readUInt16LE(at + 28)
+    const name = zip.toString('utf8', at + 46, at + 46 + nameLength)
+    const size = zip.readUInt32LE(at + 20)
+    const local = zip.readUInt32LE(at + 42)
+    at += 46 + nameLength + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32)
+    const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28)
+    return { name, contents: () => inflateRawSync(zip.subarray(start, start + size)) }
+  })
+}
