@@ -6,8 +6,17 @@ import { renderJson, renderStream } from './completion-reply.ts'
 import type { App, Deps } from './deps.ts'
 import { admitted, claimed, json, replies } from './http.ts'
 
+const PromptReference = z
+  .strictObject({
+    id: z.string().min(1).max(64),
+    version: z.int().min(1).optional(),
+    label: z.string().min(1).max(64).optional(),
+    variables: z.record(z.string(), z.unknown()).optional(),
+  })
+  .describe('a stored prompt, whose messages go before `messages`')
+
 /** OpenAI's request; fields that are not named here travel on to the provider. */
-const CompletionRequest = z.looseObject({
+const fields = {
   model: z.string().min(1).max(300),
   messages: z
     .array(
@@ -16,7 +25,9 @@ const CompletionRequest = z.looseObject({
         content: z.union([z.string(), z.array(z.looseObject({ type: z.string() }))]).nullish(),
       }),
     )
-    .min(1),
+    .min(1)
+    .optional(),
+  prompt: PromptReference.nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.looseObject({ include_usage: z.boolean().optional() }).nullish(),
   temperature: z.number().min(0).max(2).nullish(),
@@ -31,6 +42,11 @@ const CompletionRequest = z.looseObject({
   response_format: z.looseObject({ type: z.string() }).nullish(),
   user: z.string().nullish(),
   metadata: z.record(z.string(), z.unknown()).nullish(),
+}
+
+const CompletionRequest = z.looseObject(fields).refine(({ messages, prompt }) => messages || prompt, {
+  path: ['messages'],
+  error: 'is missing, and there is no `prompt`',
 })
 
 const Completion = z.looseObject({
@@ -54,8 +70,10 @@ const Stats = z.object({
 })
 
 /** LLM completions through the cache, in OpenAI's shape. */
-export function cacheComplete(deps: Pick<Deps, 'complete' | 'completionCache' | 'chat' | 'admission'>) {
-  const { complete, completionCache, chat, admission } = deps
+export function cacheComplete(
+  deps: Pick<Deps, 'completions' | 'completionCache' | 'modelRouter' | 'admission'>,
+) {
+  const { completions, completionCache, modelRouter, admission } = deps
   const member = admitted(admission, 'cache-complete')
   return new Hono<App>()
     .post(
@@ -69,7 +87,8 @@ export function cacheComplete(deps: Pick<Deps, 'complete' | 'completionCache' | 
       async (c) => {
         const request = c.req.valid('json')
         const directives = readCacheDirectives((name) => c.req.header(name))
-        const completed = await complete({ claim: c.var.claim, request, directives, defer: c.env.defer })
+        const call = { claim: c.var.claim, request, directives, defer: c.env.defer }
+        const completed = await completions.complete(call)
         return request.stream ? renderStream(c, completed, request) : renderJson(c, completed)
       },
     )
@@ -80,9 +99,9 @@ export function cacheComplete(deps: Pick<Deps, 'complete' | 'completionCache' | 
         responses: replies(200, 'The models', z.object({ object: z.literal('list'), data: z.array(Model) })),
       }),
       member,
-      (c) => {
-        const { models } = c.var.caller
-        const data = chat.models().filter(({ id }) => !models || models.includes(id))
+      async (c) => {
+        const { tenant, models } = c.var.caller
+        const data = (await modelRouter.models(tenant)).filter(({ id }) => !models || models.includes(id))
         return c.json({
           object: 'list',
           data: data.map(({ id, provider, price }) => ({
@@ -116,7 +135,7 @@ export function cacheComplete(deps: Pick<Deps, 'complete' | 'completionCache' | 
         const { tenant } = c.var.caller
         const { request } = c.req.valid('json')
         const purged = request
-          ? await completionCache.purgeOne(tenant, chat.resolve(request.model), request)
+          ? await completionCache.purgeOne(tenant, await completions.hashOf(tenant, request))
           : await completionCache.purgeAll(tenant)
         return c.json({ purged })
       },

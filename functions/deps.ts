@@ -1,20 +1,36 @@
 import type { Admission, Caller, Claim } from '../shared/admission.ts'
+import type { Breakers } from '../shared/breakers.ts'
+import type { Budgets } from '../shared/budgets.ts'
 import type { CompletionCache } from '../shared/completion-cache.ts'
 import type { Completions } from '../shared/completions.ts'
+import type { HttpGateway } from '../shared/http-gateway.ts'
+import type { HttpRoutes } from '../shared/http-routes.ts'
 import type { HubKeys } from '../shared/hub-keys.ts'
-import type { Chat } from '../shared/ports/chat.ts'
+import type { ModelRouter } from '../shared/model-router.ts'
+import type { ModelRoutes } from '../shared/model-routes.ts'
 import type { Clock } from '../shared/ports/clock.ts'
+import type { Outgoing } from '../shared/ports/outgoing.ts'
 import type { Redis } from '../shared/ports/redis.ts'
+import type { Prompts } from '../shared/prompts.ts'
+import type { Usage } from '../shared/usage.ts'
 
 /** What `infra/wire.ts` builds and every function picks from. */
 export interface Deps {
   redis: Redis
   clock: Clock
-  chat: Chat
   admission: Admission
   hubKeys: HubKeys
-  complete: Completions
+  completions: Completions
   completionCache: CompletionCache
+  modelRoutes: ModelRoutes
+  modelRouter: ModelRouter
+  breakers: Breakers
+  budgets: Budgets
+  usage: Usage
+  prompts: Prompts
+  httpRoutes: HttpRoutes
+  httpGateway: HttpGateway
+  outgoing: Outgoing
   log: Log
   version: string
 }
@@ -29,6 +45,8 @@ export interface App {
   Bindings: {
     /** The rim keeps the runtime alive for it: waitUntil on Workers, finished before return on Lambda. */
     defer(work: Promise<unknown>): void
+    /** The address that the connection came from, where the rim sees it: never what a header claims. */
+    clientAddress?: string
   }
   Variables: {
     requestId: string

@@ -17,7 +17,9 @@ export const claimed =
 export const admitted =
   (admission: Admission, scope: string): MiddlewareHandler<App> =>
   async (c, next) => {
-    c.set('caller', await admission.admit(admission.claim(c.req.header('authorization')), scope))
+    const { caller, headers } = await admission.admit(admission.claim(c.req.header('authorization')), scope)
+    c.set('caller', caller)
+    for (const [name, value] of Object.entries(headers)) c.header(name, value)
     await next()
   }
 

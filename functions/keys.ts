@@ -9,6 +9,29 @@ import { admitted, json, query, replies } from './http.ts'
 
 const Tenant = z.string().regex(NAME, 'must be 1 to 64 of A-Z a-z 0-9 _ . -')
 
+const Limits = z
+  .array(
+    z.strictObject({
+      on: z.enum(['requests', 'tokens']),
+      limit: z.int().min(1).max(1e12),
+      window_seconds: z.int().min(1).max(31_536_000),
+      algorithm: z
+        .enum(['sliding_window', 'fixed_window', 'token_bucket'])
+        .optional()
+        .describe('of request limits; `sliding_window` by default'),
+    }),
+  )
+  .max(10)
+  .refine(
+    (limits) =>
+      new Set(limits.map(({ on, window_seconds }) => `${on} ${window_seconds}`)).size === limits.length,
+    'two limits on the same within the same window',
+  )
+const Budget = z.strictObject({
+  usd: z.number().nonnegative().max(1e6),
+  period: z.enum(['daily', 'monthly', 'total']).describe('UTC days and months'),
+})
+
 const NewKey = z.strictObject({
   tenant: Tenant,
   name: z.string().max(200).optional(),
@@ -22,7 +45,11 @@ const NewKey = z.strictObject({
     .max(200)
     .optional()
     .describe('`provider/model`s it may ask; all by default'),
+  limits: Limits.optional(),
+  budget: Budget.optional(),
 })
+
+const TenantSettings = z.strictObject({ limits: Limits.optional(), budget: Budget.optional() })
 
 const Key = z.object({
   id: z.string(),
@@ -30,13 +57,15 @@ const Key = z.object({
   name: z.string().nullable(),
   scopes: z.array(z.string()).nullable(),
   models: z.array(z.string()).nullable(),
+  limits: Limits.nullable(),
+  budget: Budget.extend({ spent_usd: z.number().optional(), held_usd: z.number().optional() }).nullable(),
   created_at: z.string(),
   revoked_at: z.string().nullable(),
 })
 const KeyOnce = Key.extend({ key: z.string().describe('shown once') })
 
-/** `POST/GET/DELETE /v1/keys[/{id}]`: who may call the hub. */
-export function keys({ hubKeys, admission }: Pick<Deps, 'hubKeys' | 'admission'>) {
+/** `/v1/keys`: who may call the hub; `/v1/tenants`: what holds for all keys of a tenant. */
+export function keys({ hubKeys, admission, budgets }: Pick<Deps, 'hubKeys' | 'admission' | 'budgets'>) {
   const admin = admitted(admission, 'admin')
   return new Hono<App>()
     .post(
@@ -66,7 +95,11 @@ export function keys({ hubKeys, admission }: Pick<Deps, 'hubKeys' | 'admission'>
       async (c) => {
         const record = await hubKeys.find(c.req.param('id'))
         if (!record) throw unknownKey(c.req.param('id'))
-        return c.json(shown(record))
+        const budget = record.budget && {
+          ...record.budget,
+          ...(await budgets.read(record.tenant, `key:${record.id}`)),
+        }
+        return c.json({ ...shown(record), budget })
       },
     )
     .delete(
@@ -80,6 +113,35 @@ export function keys({ hubKeys, admission }: Pick<Deps, 'hubKeys' | 'admission'>
         return c.body(null, 204)
       },
     )
+    .put(
+      '/v1/tenants/:tenant',
+      describeRoute({
+        summary: 'Set limits and a budget that hold for all keys of a tenant together',
+        responses: replies(200, 'The settings', TenantSettings),
+      }),
+      admin,
+      json(TenantSettings),
+      async (c) => {
+        const settings = c.req.valid('json')
+        await hubKeys.putTenant(tenantOf(c.req.param('tenant')), settings)
+        return c.json(settings)
+      },
+    )
+    .get(
+      '/v1/tenants/:tenant',
+      describeRoute({
+        summary: 'Read a tenant’s limits and budget',
+        responses: replies(200, 'The settings', TenantSettings),
+      }),
+      admin,
+      async (c) => c.json(await hubKeys.findTenant(tenantOf(c.req.param('tenant')))),
+    )
+}
+
+function tenantOf(name: string): string {
+  if (NAME.test(name)) return name
+  const message = 'tenant: must be 1 to 64 of A-Z a-z 0-9 _ . -'
+  throw new HubError({ code: 'invalid_value', status: 400, message, param: 'tenant' })
 }
 
 const shown = ({ hash: _, request_hash: __, ...record }: HubKeyRecord) => record

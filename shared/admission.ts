@@ -1,18 +1,51 @@
 import { LRUCache } from 'lru-cache'
+import type { Budget, BudgetSetting } from './budgets.ts'
 import { HubError, toHubError } from './errors.ts'
 import { type HubKey, type HubKeyRecord, type Keyring, sameSecret } from './hub-keys.ts'
-import { DEFAULT_TENANT, hubKeysKey } from './keys.ts'
-import type { Command, Redis } from './ports/redis.ts'
+import { DEFAULT_TENANT, hubKeysKey, rateLimitPrefix, TENANT_FIELD } from './keys.ts'
+import {
+  type Limit,
+  type LimitCheck,
+  type LimitSetting,
+  type Limits,
+  rateLimitHeaders,
+  refuseOverLimit,
+} from './limits.ts'
+import type { Clock } from './ports/clock.ts'
+import type { Command, Redis, Reply, ScriptCall } from './ports/redis.ts'
 import type { Replies } from './send.ts'
 
 /** Who calls, once admitted. */
 export interface Caller {
   tenant: string
   keyId: string | null
-  /** Null: everything, admin included. */
+  /** Functions it may call, and `admin`. Null: every function; `admin` too where there is no key. */
   scopes: ReadonlySet<string> | null
   /** Null: all. */
   models: readonly string[] | null
+  /** Of its key and of its tenant. */
+  requestLimits: readonly Limit[]
+  tokenLimits: readonly Limit[]
+  budgets: readonly Budget[]
+}
+
+/** What an admin set for a tenant. */
+export interface TenantSettings {
+  limits?: LimitSetting[]
+  budget?: BudgetSetting
+}
+
+/** A caller who may go on, and the `RateLimit` headers of its reply. */
+export interface Admitted {
+  caller: Caller
+  headers: Record<string, string>
+}
+
+/** What to ask Redis about a claim, in the request's own wave. */
+export interface Question {
+  calls: (Command | ScriptCall)[]
+  /** Reads the replies. Throws 401, 403, 429, or 503 when Redis is away and the key was not seen lately. */
+  settle(replies: Replies, scope: string, timeoutMs?: number): Promise<Admitted>
 }
 
 /** Who says to call: proven here, or by a key whose record Redis holds. */
@@ -21,6 +54,8 @@ export type Claim = { caller: Caller } | { key: HubKey }
 export interface AdmissionOptions {
   redis: Redis
   keyring: Keyring
+  limits: Limits
+  clock: Clock
   /** Without it: local mode, where a caller without a hub key is the default tenant with every scope. */
   adminKey?: string
 }
@@ -28,9 +63,12 @@ export interface AdmissionOptions {
 /** How long a key that was verified here is trusted while Redis is away. */
 const TRUST_MS = 5 * 60_000
 
-export function createAdmission({ redis, keyring, adminKey }: AdmissionOptions) {
-  const verified = new LRUCache<string, HubKeyRecord>({ max: 10_000, ttl: TRUST_MS })
-  const owner: Caller = { tenant: DEFAULT_TENANT, keyId: null, scopes: null, models: null }
+export function createAdmission({ redis, keyring, limits, clock, adminKey }: AdmissionOptions) {
+  const verified = new LRUCache<string, Verified>({ max: 10_000, ttl: TRUST_MS })
+  const owner: Caller = {
+    ...{ tenant: DEFAULT_TENANT, keyId: null, scopes: null, models: null },
+    ...{ requestLimits: [], tokenLimits: [], budgets: [] },
+  }
 
   const admission = {
     /** Without Redis: the admin key, the key's MAC. Throws 401. */
@@ -48,48 +86,115 @@ export function createAdmission({ redis, keyring, adminKey }: AdmissionOptions) 
       )
     },
 
-    /** What to ask Redis about the claim, in the request's own wave. */
-    calls: (claim: Claim): Command[] =>
-      'caller' in claim ? [] : [['HGET', hubKeysKey(claim.key.tenant), claim.key.id]],
-
-    /** Reads the replies to `calls`. Throws 401, 403, or 503 when Redis is away and the key was not seen lately. */
-    settle(claim: Claim, replies: Replies, scope: string): Caller {
-      if ('caller' in claim) return claim.caller
+    /**
+     * The key's record and its request limits, together: the limits are those that the key had when it was last seen. Where
+     * they turn out to be others, they are asked in a wave of their own.
+     */
+    async ask(claim: Claim): Promise<Question> {
+      if ('caller' in claim) return { calls: [], settle: async () => ({ caller: claim.caller, headers: {} }) }
       const { key } = claim
-      const reply = replies instanceof Error ? replies : replies[0]
-      let record: HubKeyRecord | undefined
-      if (reply instanceof Error) {
-        // A Redis outage must not stop whom this instance knows.
-        record = verified.get(key.id)
-        if (!record) throw toHubError(reply)
-      } else {
-        record = typeof reply === 'string' ? JSON.parse(reply) : undefined
-      }
-      if (!record || record.revoked_at || !sameSecret(record.hash, key.hash)) {
-        verified.delete(key.id)
-        throw refused('This hub key is unknown or revoked.')
-      }
-      if (!(reply instanceof Error)) verified.set(key.id, record)
-      if (record.scopes ? !record.scopes.includes(scope) : scope === 'admin') throw forbidden(scope)
+      const planned = verified.get(key.id)?.caller.requestLimits ?? []
+      const check = planned.length > 0 ? await limits.prepare(planned) : undefined
       return {
-        tenant: record.tenant,
-        keyId: record.id,
-        scopes: new Set(record.scopes),
-        models: record.models,
+        calls: [['HMGET', hubKeysKey(key.tenant), key.id, TENANT_FIELD], ...(check?.calls ?? [])],
+        async settle(replies, scope, timeoutMs) {
+          const caller = callerOf(key, replies instanceof Error ? replies : replies[0])
+          if (caller.scopes ? !caller.scopes.has(scope) : scope === 'admin') throw forbidden(scope)
+          const headers = await admitWithin(caller.requestLimits, planned, check, replies, timeoutMs)
+          return { caller, headers }
+        },
       }
     },
 
-    /** `settle` in a wave of its own: for routes that are not hot. */
-    async admit(claim: Claim, scope: string): Promise<Caller> {
-      const calls = admission.calls(claim)
-      const replies = calls.length ? await redis.wave(calls).catch((error: Error) => error) : []
-      return admission.settle(claim, replies, scope)
+    /** `ask` in a wave of its own: for routes that are not hot. */
+    async admit(claim: Claim, scope: string): Promise<Admitted> {
+      const { calls, settle } = await admission.ask(claim)
+      return settle(calls.length ? await redis.wave(calls).catch((error: Error) => error) : [], scope)
     },
 
     /** Revocation holds here at once, whether Redis answers or not. */
     forget: (keyId: string) => void verified.delete(keyId),
   }
   return admission
+
+  async function admitWithin(
+    wanted: readonly Limit[],
+    planned: readonly Limit[],
+    check: LimitCheck | undefined,
+    replies: Replies,
+    timeoutMs?: number,
+  ): Promise<Record<string, string>> {
+    if (wanted.length === 0) return {}
+    const results =
+      wanted === planned && check
+        ? await check.settle(replies instanceof Error ? replies : replies.slice(1))
+        : await limits.check(wanted, 1, timeoutMs)
+    const now = clock.now()
+    try {
+      refuseOverLimit(results, now)
+    } catch (error) {
+      await limits.giveBack(results)
+      throw error
+    }
+    return rateLimitHeaders(results, now)
+  }
+
+  function callerOf(key: HubKey, reply: Reply | Error | undefined): Caller {
+    const seen = verified.get(key.id)
+    const known = seen?.hash === key.hash ? seen : undefined
+    if (reply instanceof Error) {
+      // A Redis outage must not stop whom this instance knows; but a budget that cannot be asked must not be overdrawn.
+      if (known && known.caller.budgets.length === 0) return known.caller
+      throw toHubError(reply)
+    }
+    const [text, settings] = reply as (string | null)[]
+    // Mostly the record is the one that was parsed last time.
+    const same = known && known.text === text && known.settings === settings
+    const now = same ? known : verify(key, text, settings)
+    if (!now) {
+      verified.delete(key.id)
+      throw refused('This hub key is unknown or revoked.')
+    }
+    verified.set(key.id, now)
+    return now.caller
+  }
+}
+
+/** What Redis held of a key and its tenant, and whom it admits. */
+interface Verified {
+  text: string
+  settings: string | null | undefined
+  hash: string
+  caller: Caller
+}
+
+function verify(
+  key: HubKey,
+  text: string | null | undefined,
+  settings?: string | null,
+): Verified | undefined {
+  if (!text) return undefined
+  const { id, tenant, hash, scopes, models, limits, budget, revoked_at }: HubKeyRecord = JSON.parse(text)
+  if (revoked_at || !sameSecret(hash, key.hash)) return undefined
+  const ofTenant: TenantSettings = settings ? JSON.parse(settings) : {}
+  const all = [...limitsOf('key', id, tenant, limits), ...limitsOf('tenant', '@', tenant, ofTenant.limits)]
+  const caller: Caller = {
+    ...{ tenant, keyId: id, scopes: scopes && new Set(scopes), models },
+    requestLimits: all.filter(({ on }) => on === 'requests'),
+    tokenLimits: all.filter(({ on }) => on === 'tokens'),
+    budgets: [
+      ...(budget ? [{ who: `key:${id}`, ...budget }] : []),
+      ...(ofTenant.budget ? [{ who: 'tenant', ...ofTenant.budget }] : []),
+    ],
+  }
+  return { text, settings, hash, caller }
+}
+
+function limitsOf(whose: string, id: string, tenant: string, settings: LimitSetting[] | null = []): Limit[] {
+  return (settings ?? []).map((setting) => {
+    const name = `${whose}-${setting.on}-${setting.window_seconds}`
+    return { ...setting, name, prefix: `${rateLimitPrefix(tenant)}:${name}`, identifier: `{${id}}` }
+  })
 }
 
 export type Admission = ReturnType<typeof createAdmission>

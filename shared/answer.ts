@@ -20,13 +20,15 @@ export interface Attempt {
 export interface Answer {
   /** Whether a new reader can still read from the first piece on. */
   readonly open: boolean
+  /** Resolves at the first piece, or to the failure that came before it. */
+  readonly started: Promise<HubError | undefined>
   /**
    * Starts to fill it. A second attempt (the first one's maker died) goes on where its text begins with the text that
    * is here already; else readers that hold nothing start over and the others end in `stream_interrupted`.
    */
   begin(): Attempt
   end(): void
-  fail(error: unknown): void
+  fail(error: HubError): void
   /** Resolves when a slow reader has caught up; only past `ANSWER_LIMIT` is there anything to wait for. */
   room(): Promise<void>
   /**
@@ -47,7 +49,8 @@ export function createAnswer(onIdle: () => void): Answer {
   let size = 0
   let epoch = 0
   let open = true
-  let ended: { error?: unknown } | undefined
+  let ended: { error?: HubError } | undefined
+  const started = Promise.withResolvers<HubError | undefined>()
   let changed = Promise.withResolvers<void>()
   const positions = new Set<{ at: number; epoch: number }>()
 
@@ -59,6 +62,7 @@ export function createAnswer(onIdle: () => void): Answer {
     pieces.push(piece)
     size += piece.data.length
     if (size > ANSWER_LIMIT) open = false
+    started.resolve(undefined)
     notify()
   }
   const restart = (held: Piece[]) => {
@@ -82,6 +86,7 @@ export function createAnswer(onIdle: () => void): Answer {
     get open() {
       return open
     },
+    started: started.promise,
     begin() {
       if (pieces.length === 0) return { push: append, end() {} }
       const texts = pieces.map((piece) => (piece.form === 'chunk' ? plainText(piece.data) : undefined))
@@ -126,10 +131,12 @@ export function createAnswer(onIdle: () => void): Answer {
     },
     end() {
       ended = {}
+      started.resolve(undefined)
       notify()
     },
     fail(error) {
       ended ??= { error }
+      started.resolve(error)
       notify()
     },
     async room() {

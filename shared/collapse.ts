@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto'
 import { RedisUnavailableError } from './errors.ts'
 import { newId } from './ids.ts'
 import { type CompletionKeys, RUN_LEASE_MS } from './keys.ts'
 import type { Patience } from './patience.ts'
-import type { Redis } from './ports/redis.ts'
+import type { Redis, ScriptCall } from './ports/redis.ts'
 import { createRun, type Lead, type Run, type SharedCall } from './run.ts'
 import { leadScript } from './scripts.generated.ts'
 
@@ -25,12 +26,21 @@ type Joined =
       shared: boolean
     }
 
+/** What the caller learned before. */
+export interface JoinKnowledge {
+  /** Redis is away. */
+  away?: boolean
+  /** The entry that is there, and too old. */
+  stale?: string
+}
+
 export interface Collapse {
   /**
    * Joins the running call of the same key or makes it: one leader calls the provider, equal callers read what it gets, in
-   * this process where it shares requests, else through Redis. Redis away (`away`: known before): shared in this process only.
+   * this process where it shares requests, else through Redis. Redis away: shared in this process only. A call that its
+   * caller may not make throws the refusal.
    */
-  join(keys: CompletionKeys, call: SharedCall, patience: Patience, away?: boolean): Promise<Joined>
+  join(keys: CompletionKeys, call: SharedCall, patience: Patience, known?: JoinKnowledge): Promise<Joined>
   /** Calls without sharing. With `keys` the answer is stored. */
   alone(call: SharedCall, patience: Patience, keys?: CompletionKeys): Run
 }
@@ -40,14 +50,16 @@ export function createCollapse(options: CollapseOptions): Collapse {
   const running = new Map<string, Promise<Joined>>()
 
   return {
-    async join(keys, call, patience, away = false) {
-      const inFlight = running.get(keys.entry)
-      if (inFlight) {
-        const known = await inFlight
-        if (known.kind === 'hit') return known
-        if (known.run.answer.open) return { ...known, collapsed: true }
+    async join(keys, call, patience, knowledge = {}) {
+      for (;;) {
+        const inFlight = running.get(keys.entry)
+        if (!inFlight) break
+        const known = await inFlight.catch(() => undefined) // refused for its own caller's reasons
+        if (known?.kind === 'hit') return known
+        if (known?.run.answer.open) return { ...known, collapsed: true }
+        if (running.get(keys.entry) === inFlight) break
       }
-      const own = start(keys, call, patience, away)
+      const own = start(keys, call, patience, knowledge)
       if (sharesRequests) share(keys.entry, own)
       return own
     },
@@ -77,10 +89,11 @@ export function createCollapse(options: CollapseOptions): Collapse {
     keys: CompletionKeys,
     call: SharedCall,
     patience: Patience,
-    away: boolean,
+    { away, stale }: JoinKnowledge,
   ): Promise<Joined> {
     const caller = newId()
-    const lead = (patience: Patience) => askForLead(redis, keys, caller, patience)
+    const old = stale === undefined ? '' : createHash('sha1').update(stale).digest('hex')
+    const lead = (patience: Patience) => askForLead(redis, keys, [caller, RUN_LEASE_MS, old], patience)
     const first: Lead = away ? { kind: 'alone' } : await lead(patience)
     if (first.kind === 'hit') return first
     const shared = first.kind !== 'alone'
@@ -94,6 +107,8 @@ export function createCollapse(options: CollapseOptions): Collapse {
       caller,
       lead,
     })
+    const refusal = await run.begun
+    if (refusal?.options.personal) throw refusal
     return { kind: 'run', run, collapsed: first.kind === 'follow', shared }
   }
 }
@@ -101,14 +116,14 @@ export function createCollapse(options: CollapseOptions): Collapse {
 async function askForLead(
   redis: Redis,
   keys: CompletionKeys,
-  caller: string,
+  args: ScriptCall['args'],
   patience: Patience,
 ): Promise<Lead> {
   try {
     const call = {
       script: leadScript,
       keys: [keys.entry, keys.run, keys.chunks],
-      args: [caller, RUN_LEASE_MS],
+      args,
     }
     const [reply] = await patience.wait((timeoutMs) => redis.wave([call], { timeoutMs }))
     if (!Array.isArray(reply)) return { kind: 'alone' } // read-only or out of memory: answer without sharing

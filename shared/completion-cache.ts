@@ -1,6 +1,4 @@
-import { completionHash } from './completion-hash.ts'
 import { cacheStatsKey, completionEntries, completionKeys } from './keys.ts'
-import type { ChatRequest, ChatTarget } from './ports/chat.ts'
 import type { Redis } from './ports/redis.ts'
 import { send } from './send.ts'
 
@@ -38,12 +36,8 @@ export function createCompletionCache({ redis, cacheRedis }: { redis: Redis; cac
     },
 
     /** Removes one stored answer. */
-    async purgeOne(tenant: string, target: ChatTarget, request: ChatRequest): Promise<number> {
-      return (await send(
-        cacheRedis,
-        ['UNLINK', completionKeys(tenant, completionHash(target, request)).entry],
-        SLOW,
-      )) as number
+    async purgeOne(tenant: string, hash: string): Promise<number> {
+      return (await send(cacheRedis, ['UNLINK', completionKeys(tenant, hash).entry], SLOW)) as number
     },
 
     /** Removes what is stored now; an answer on its way may still be stored after it. */

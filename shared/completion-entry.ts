@@ -1,4 +1,5 @@
 import type { ChatTarget } from './ports/chat.ts'
+import { costOf, readTokenUsage } from './token-usage.ts'
 
 /** A stored answer: mission's value structure, with the provider's own bytes last. */
 export interface CompletionEntry {
@@ -9,6 +10,8 @@ export interface CompletionEntry {
   ttlSeconds: number
   /** Total tokens of the call that made it; 0 where the provider did not say. */
   tokens: number
+  /** USD that the call cost: what a hit saves. */
+  cost: number
   /** The `chat.completion` as JSON text, byte for byte what the provider sent (or what its chunks add up to). */
   response: string
 }
@@ -16,12 +19,12 @@ export interface CompletionEntry {
 const MARKER = ',"response":'
 
 /**
- * `{"model","timestamp","ttl","tokens","response":{…}}` with `response` last, so that a hit cuts the stored bytes out
+ * `{"model","timestamp","ttl","tokens","cost","response":{…}}` with `response` last, so that a hit cuts the stored bytes out
  * without parsing or serialising them.
  */
 export function encodeEntry(entry: CompletionEntry): string {
-  const { model, timestamp, ttlSeconds: ttl, tokens, response } = entry
-  return `${JSON.stringify({ model, timestamp, ttl, tokens }).slice(0, -1)}${MARKER}${response}}`
+  const { model, timestamp, ttlSeconds: ttl, tokens, cost, response } = entry
+  return `${JSON.stringify({ model, timestamp, ttl, tokens, cost }).slice(0, -1)}${MARKER}${response}}`
 }
 
 /** `undefined` for what is not an entry: a broken one is a miss. */
@@ -30,9 +33,9 @@ export function decodeEntry(text: string): CompletionEntry | undefined {
   const at = text.indexOf(MARKER)
   if (at < 0 || !text.endsWith('}}')) return undefined
   try {
-    const { model, timestamp, ttl, tokens } = JSON.parse(`${text.slice(0, at)}}`)
+    const { model, timestamp, ttl, tokens, cost = 0 } = JSON.parse(`${text.slice(0, at)}}`)
     if (typeof timestamp !== 'number' || typeof ttl !== 'number') return undefined
-    return { model, timestamp, ttlSeconds: ttl, tokens, response: text.slice(at + MARKER.length, -1) }
+    return { model, timestamp, ttlSeconds: ttl, tokens, cost, response: text.slice(at + MARKER.length, -1) }
   } catch {
     return undefined
   }
@@ -44,11 +47,14 @@ export function toEntry(
   nowMs: number,
   ttlSeconds: number,
 ): CompletionEntry {
+  const { usage } = JSON.parse(response)
+  const tokens = readTokenUsage(usage)
   return {
     model: `${target.provider}/${target.model}`,
     timestamp: Math.floor(nowMs / 1000),
     ttlSeconds,
-    tokens: JSON.parse(response).usage?.total_tokens ?? 0,
+    tokens: usage?.total_tokens ?? 0,
+    cost: tokens ? costOf(tokens, target.price) : 0,
     response,
   }
 }

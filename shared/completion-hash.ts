@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import canonicalize from 'canonicalize'
 import type { ChatRequest, ChatTarget } from './ports/chat.ts'
 
@@ -23,7 +23,5 @@ export function completionHash(target: ChatTarget, request: ChatRequest): string
     ...rest
   } = request
   const canonical = canonicalize(rest)
-  return createHash('sha256')
-    .update(`${VERSION}\n${target.scope}\n${target.provider}/${target.model}\n${canonical}`)
-    .digest('hex')
+  return hash('sha256', `${VERSION}\n${target.scope}\n${target.provider}/${target.model}\n${canonical}`)
 }

@@ -7,25 +7,40 @@ import { type CompletionEntry, decodeEntry, encodeEntry, toEntry } from './compl
 import { completionHash } from './completion-hash.ts'
 import { HubError, RedisUnavailableError, toHubError } from './errors.ts'
 import { COMPLETION_TTL_SECONDS, cacheStatsKey, completionKeys } from './keys.ts'
-import { createPatience } from './patience.ts'
-import type { Chat, ChatRequest, ChatTarget } from './ports/chat.ts'
+import type { Meter } from './meter.ts'
+import type { ModelRouter, Route } from './model-router.ts'
+import { createPatience, type Patience } from './patience.ts'
+import type { ChatRequest, ChatTarget } from './ports/chat.ts'
 import type { Clock } from './ports/clock.ts'
 import type { Redis } from './ports/redis.ts'
-import type { SharedCall } from './run.ts'
-import { together } from './send.ts'
+import type { PromptReference, Prompts } from './prompts.ts'
+import type { Run, SharedCall } from './run.ts'
+import { splitReplies, together } from './send.ts'
 import type { Tally } from './tally.ts'
+import type { Usage } from './usage.ts'
+
+/** As the caller sends it. */
+export interface CompletionRequest {
+  model: string
+  /** May be left out where there is a `prompt`, whose messages go before them. */
+  messages?: readonly object[]
+  prompt?: PromptReference | null
+  stream?: boolean | null
+  stream_options?: { include_usage?: boolean } | null
+  [field: string]: unknown
+}
 
 export interface CompletionCall {
   claim: Claim
-  request: ChatRequest
+  request: CompletionRequest
   directives: CacheDirectives
   /** Keeps the runtime alive for work that the caller does not wait for. */
   defer(work: Promise<unknown>): void
 }
 
 export type Completed = {
-  /** RFC 9211 */
-  cacheStatus: string
+  /** `Cache-Status` (RFC 9211), and `RateLimit` where the caller has limits. */
+  headers: Record<string, string>
 } & ({ kind: 'hit'; entry: CompletionEntry; ageSeconds: number } | { kind: 'answer'; answer: Answer })
 
 export interface CompletionsOptions {
@@ -34,9 +49,12 @@ export interface CompletionsOptions {
   /** Cache: entries and running calls. May be the same port. */
   cacheRedis: Redis
   admission: Admission
-  chat: Chat
+  router: ModelRouter
+  prompts: Prompts
   collapse: Collapse
   room: CacheRoom
+  meter: Meter
+  usage: Usage
   tally: Tally
   clock: Clock
   /** 503 while Redis is away, instead of answering past the cache. */
@@ -48,107 +66,163 @@ const SCOPE = 'cache-complete'
 
 /** Completions through the cache: an equal call is answered from Redis, equal running calls share one provider call. */
 export function createCompletions(options: CompletionsOptions) {
-  const { redis, cacheRedis, admission, chat, collapse, room, tally, clock, refuseWhenAway } = options
+  const { redis, cacheRedis, admission, router, prompts, collapse, room, meter, usage, tally, clock } =
+    options
 
-  return async function complete({ claim, request, directives, defer }: CompletionCall): Promise<Completed> {
+  return {
+    complete,
+    /** Of the entry that answers such a request. */
+    async hashOf(tenant: string, asked: CompletionRequest): Promise<string> {
+      const request = await withPrompt(tenant, asked)
+      const { target } = await router.resolve(tenant, request.model)
+      return completionHash(target, request)
+    },
+  }
+
+  async function complete(asked: CompletionCall): Promise<Completed> {
+    const { claim, directives, defer } = asked
     const patience = createPatience()
-    const target = await resolve(claim, request.model)
-    const hash = completionHash(target, request)
     const tenant = 'caller' in claim ? claim.caller.tenant : claim.key.tenant
-    const keys = completionKeys(tenant, hash)
+    const { request, routing } = await prepare(tenant, asked, patience)
+    const { route } = routing
+    const keys = completionKeys(tenant, completionHash(route.target, request))
+    const question = await admission.ask(claim)
 
     // The one wave of a hit.
-    const [record, found] = await patience.wait((timeoutMs) =>
+    const [replies, found] = await patience.wait((timeoutMs) =>
       together(
-        { redis, calls: admission.calls(claim) },
+        { redis, calls: [...question.calls, ...routing.calls] },
         { redis: cacheRedis, calls: directives.read ? [['GET', keys.entry]] : [] },
         { timeoutMs },
       ),
     )
-    const caller = admission.settle(claim, record, SCOPE)
-    refuseForeignModel(caller, target)
-
-    const count = (verdict: 'hits' | 'misses' | 'collapsed' | 'bypassed', savedTokens = 0) => {
-      const work = tally.add(cacheStatsKey(tenant), {
-        [verdict]: 1,
-        ...(savedTokens && { saved_tokens: savedTokens }),
-      })
-      if (work) defer(work)
-    }
-    const hit = (entry: CompletionEntry): Completed => {
-      count('hits', entry.tokens)
-      const ageSeconds = Math.max(0, Math.floor(clock.now() / 1000) - entry.timestamp)
-      const ttl = entry.ttlSeconds - ageSeconds
-      return { kind: 'hit', entry, ageSeconds, cacheStatus: `${NAME}; hit; ttl=${ttl}; detail=exact` }
-    }
-    const answered = (
-      answer: Answer,
-      done: Promise<void>,
-      verdict: 'misses' | 'collapsed' | 'bypassed',
-      status: string,
-    ) => {
-      defer(done)
-      count(verdict)
-      return { kind: 'answer' as const, answer, cacheStatus: `${NAME}; ${status}` }
-    }
+    const [ofCaller, ofRoute] = splitReplies(replies, question.calls.length)
+    const admitted = await patience.wait((timeoutMs) => question.settle(ofCaller, SCOPE, timeoutMs))
+    const { caller } = admitted
+    if (routing.settle(ofRoute).target.scope !== route.target.scope) return complete(asked) // it leads elsewhere now
+    refuseForeignModel(caller, route)
 
     const away = found instanceof Error || found[0] instanceof Error
-    if (away && refuseWhenAway) throw toHubError(found instanceof Error ? found : new RedisUnavailableError())
+    if (away && options.refuseWhenAway) {
+      throw toHubError(found instanceof Error ? found : new RedisUnavailableError())
+    }
     const text = away ? undefined : found[0]
     const entry = typeof text === 'string' ? decodeEntry(text) : undefined
-    const old = entry !== undefined && clock.now() / 1000 - entry.timestamp >= directives.maxAgeSeconds
-    if (entry && !old) return hit(entry)
+    const ageSeconds = entry ? clock.now() / 1000 - entry.timestamp : 0
+    const stale = entry !== undefined && ageSeconds >= entry.ttlSeconds
+    const old = entry !== undefined && !stale && ageSeconds >= directives.maxAgeSeconds
+    if (entry && !stale && !old) return hit(entry)
     if (directives.onlyIfCached) throw notCached()
 
-    const call = callOf(target, request, directives)
+    const call = callOf()
     if (!directives.read || old) {
       const run = collapse.alone(call, patience, directives.write ? keys : undefined)
-      return answered(
-        run.answer,
-        run.done,
-        'misses',
-        directives.write ? 'fwd=request; stored' : 'fwd=request',
-      )
+      return answered(run, 'misses', directives.write ? 'fwd=request; stored' : 'fwd=request')
     }
-    const joined = await collapse.join(keys, call, patience, away)
+    const joined = await collapse.join(keys, call, patience, {
+      away,
+      stale: stale ? String(text) : undefined,
+    })
     if (joined.kind === 'hit') {
       const stored = decodeEntry(joined.entry)
-      if (stored) return hit(stored)
-      const run = collapse.alone(call, patience, keys)
-      return answered(run.answer, run.done, 'misses', 'fwd=miss; stored')
+      return stored
+        ? hit(stored)
+        : answered(collapse.alone(call, patience, keys), 'misses', 'fwd=miss; stored')
     }
-    const { answer, done } = joined.run
-    if (joined.collapsed) return answered(answer, done, 'collapsed', 'fwd=miss; collapsed')
-    if (!joined.shared) return answered(answer, done, 'bypassed', 'fwd=bypass')
+    const { run } = joined
+    if (entry && stale) {
+      const failure = await run.answer.started
+      if (failure && failure.status >= 500) return hit(entry, 'stale-if-error')
+    }
+    if (joined.collapsed) {
+      recordUse(route.name)
+      return answered(run, 'collapsed', 'fwd=miss; collapsed')
+    }
+    if (!joined.shared) return answered(run, 'bypassed', 'fwd=bypass')
     defer(room.look())
-    return answered(answer, done, 'misses', room.free() ? 'fwd=miss; stored' : 'fwd=miss')
+    return answered(run, 'misses', room.free() ? 'fwd=miss; stored' : 'fwd=miss')
+
+    function hit(entry: CompletionEntry, detail = 'exact'): Completed {
+      count('hits', entry.tokens)
+      recordUse(entry.model, entry.cost)
+      const ageSeconds = Math.max(0, Math.floor(clock.now() / 1000) - entry.timestamp)
+      const ttl = entry.ttlSeconds - ageSeconds
+      return { kind: 'hit', entry, ageSeconds, headers: headersOf(`hit; ttl=${ttl}; detail=${detail}`) }
+    }
+
+    function answered({ answer, done }: Run, verdict: Verdict, status: string): Completed {
+      defer(done)
+      count(verdict)
+      return { kind: 'answer', answer, headers: headersOf(status) }
+    }
+
+    function headersOf(status: string) {
+      return { ...admitted.headers, 'Cache-Status': `${NAME}; ${status}` }
+    }
+
+    function count(verdict: Verdict, savedTokens = 0) {
+      const saved = savedTokens > 0 ? { saved_tokens: savedTokens } : undefined
+      deferMaybe(tally.add(cacheStatsKey(tenant), { [verdict]: 1, ...saved }))
+    }
+
+    /** Of who did not call the provider; the meter records the others. */
+    function recordUse(model: string, saved?: number) {
+      deferMaybe(usage.record({ tenant, model, keyId: caller.keyId, saved }))
+    }
+
+    function deferMaybe(work: Promise<void> | undefined) {
+      if (work) defer(work)
+    }
+
+    function callOf(): SharedCall {
+      let answeredBy = route.target
+      const onTarget = (target: ChatTarget) => {
+        answeredBy = target
+      }
+      const { hold, open } = meter({
+        ...{ caller, request, patience, defer },
+        target: route.target,
+        answeredBy: () => answeredBy,
+        open: (signal) => route.call(request, { signal, defer, onTarget }),
+      })
+      return {
+        form: request.stream ? 'chunk' : 'completion',
+        hold,
+        open,
+        store(response) {
+          if (!directives.write || !room.free()) return undefined
+          // Entries of one moment do not all expire in one moment.
+          const ttlSeconds =
+            directives.ttlSeconds ?? Math.round(COMPLETION_TTL_SECONDS * (1 - Math.random() * 0.1))
+          const entry = toEntry(answeredBy, response, clock.now(), ttlSeconds)
+          return { entry: encodeEntry(entry), ttlMs: (ttlSeconds + route.staleIfErrorSeconds) * 1000 }
+        },
+      }
+    }
   }
 
-  /** A stranger learns nothing about models: the key is checked before the error is told. */
-  async function resolve(claim: Claim, model: string): Promise<ChatTarget> {
+  /** A stranger learns nothing about prompts and models: the key is checked before the error is told. */
+  async function prepare(tenant: string, { claim, request: asked }: CompletionCall, patience: Patience) {
     try {
-      return chat.resolve(model)
+      const request = await withPrompt(tenant, asked, patience)
+      return { request, routing: await router.ask(tenant, request.model) }
     } catch (error) {
       await admission.admit(claim, SCOPE)
       throw error
     }
   }
 
-  function callOf(target: ChatTarget, request: ChatRequest, directives: CacheDirectives): SharedCall {
-    return {
-      form: request.stream ? 'chunk' : 'completion',
-      open: (signal) => chat.call(target, request, { signal }),
-      store(response) {
-        if (!directives.write || !room.free()) return undefined
-        // Entries of one moment do not all expire in one moment.
-        const ttlSeconds =
-          directives.ttlSeconds ?? Math.round(COMPLETION_TTL_SECONDS * (1 - Math.random() * 0.1))
-        return {
-          entry: encodeEntry(toEntry(target, response, clock.now(), ttlSeconds)),
-          ttlMs: ttlSeconds * 1000,
-        }
-      },
-    }
+  /** The prompt's messages go before the caller's own. */
+  async function withPrompt(
+    tenant: string,
+    asked: CompletionRequest,
+    patience?: Patience,
+  ): Promise<ChatRequest> {
+    const { prompt, messages = [], ...rest } = asked
+    const { model } = rest
+    if (!prompt) return { ...rest, model, messages }
+    const expanded = await prompts.expand(tenant, prompt, patience)
+    return { ...rest, model, messages: [...expanded.messages, ...messages] }
   }
 }
 
@@ -156,9 +230,12 @@ export type Completions = ReturnType<typeof createCompletions>
 
 const NAME = 'redis-ai-hub'
 
-function refuseForeignModel({ models }: Caller, { provider, model }: ChatTarget) {
-  if (!models || models.includes(`${provider}/${model}`)) return
-  const message = `This key may not use ${provider}/${model}. It may use: ${models.join(', ')}.`
+type Verdict = 'hits' | 'misses' | 'collapsed' | 'bypassed'
+
+/** An alias may be named itself, or all that it leads to. */
+function refuseForeignModel({ models: allowed }: Caller, { name, models }: Route) {
+  if (!allowed || allowed.includes(name) || models.every((model) => allowed.includes(model))) return
+  const message = `This key may not use ${name}. It may use: ${allowed.join(', ')}.`
   throw new HubError({ code: 'model_not_allowed', status: 403, message, param: 'model' })
 }
 

@@ -12,6 +12,8 @@ export interface HubErrorOptions {
   /** Seconds for `Retry-After`. */
   retryAfterSeconds?: number
   headers?: Record<string, string>
+  /** It concerns this caller alone: who waits for the same answer is not refused with it. */
+  personal?: boolean
   /** What the operator reads in the log. */
   cause?: unknown
 }

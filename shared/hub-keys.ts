@@ -1,6 +1,10 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, hash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { TenantSettings } from './admission.ts'
+import type { BudgetSetting } from './budgets.ts'
 import { HubError } from './errors.ts'
-import { hubKeysKey, TENANTS_KEY } from './keys.ts'
+import { hubKeysKey, TENANT_FIELD, TENANTS_KEY } from './keys.ts'
+import type { LimitSetting } from './limits.ts'
 import type { Redis } from './ports/redis.ts'
 import { send } from './send.ts'
 
@@ -22,6 +26,8 @@ export interface HubKeyRecord {
   scopes: string[] | null
   /** `provider/model`s it may ask; null: all. */
   models: string[] | null
+  limits: LimitSetting[] | null
+  budget: BudgetSetting | null
   /** RFC 3339 */
   created_at: string
   revoked_at: string | null
@@ -37,6 +43,9 @@ export function createKeyring(secret: string) {
   const macOf = (id: string, nonce: string, tenant: string) =>
     mac(`key\n${id}\n${nonce}\n${tenant}`).subarray(0, 16)
 
+  /** What was read lately: a MAC and a hash cost a cache hit more than anything else of its own. */
+  const known = new LRUCache<string, HubKey>({ max: 10_000 })
+
   return {
     /** The same seed gives the same key: a retried creation needs no stored secret. */
     issue(tenant: string, seed?: string): { key: string; id: string; hash: string } {
@@ -48,10 +57,14 @@ export function createKeyring(secret: string) {
     },
     /** `undefined` for what this hub did not issue. */
     read(key: string): HubKey | undefined {
+      const seen = known.get(key)
+      if (seen) return seen
       const [, id, nonce, given, tenant] = SHAPE.exec(key) ?? []
       if (!id || !nonce || !given || !tenant) return undefined
-      const known = timingSafeEqual(Buffer.from(given, 'base64url'), macOf(id, nonce, tenant))
-      return known ? { id, tenant, hash: sha256(key) } : undefined
+      if (!timingSafeEqual(Buffer.from(given, 'base64url'), macOf(id, nonce, tenant))) return undefined
+      const read = { id, tenant, hash: sha256(key) }
+      known.set(key, read)
+      return read
     },
   }
 }
@@ -63,6 +76,8 @@ export interface NewHubKey {
   name?: string
   scopes?: string[]
   models?: string[]
+  limits?: LimitSetting[]
+  budget?: BudgetSetting
 }
 
 /** The keys of all tenants, one hash a tenant. */
@@ -70,10 +85,10 @@ export function createHubKeys({ redis, keyring, now }: { redis: Redis; keyring: 
   return {
     /** The key itself is returned here and nowhere else. With an idempotency key a repeated call returns the same key. */
     async create(wanted: NewHubKey, idempotencyKey?: string): Promise<HubKeyRecord & { key: string }> {
-      const { tenant, name = null, scopes = null, models = null } = wanted
+      const { tenant, name = null, scopes = null, models = null, limits = null, budget = null } = wanted
       const { key, id, hash } = keyring.issue(tenant, idempotencyKey)
       const record: HubKeyRecord = {
-        ...{ id, tenant, hash, name, scopes, models },
+        ...{ id, tenant, hash, name, scopes, models, limits, budget },
         created_at: new Date(now()).toISOString(),
         revoked_at: null,
         request_hash: idempotencyKey === undefined ? null : sha256(JSON.stringify(wanted)),
@@ -99,12 +114,32 @@ export function createHubKeys({ redis, keyring, now }: { redis: Redis; keyring: 
         : ((await send(redis, ['SMEMBERS', TENANTS_KEY], SLOW)) as string[]).sort()
       if (tenants.length === 0) return []
       const replies = await redis.wave(
-        tenants.map((tenant) => ['HVALS', hubKeysKey(tenant)] as const),
+        tenants.map((tenant) => ['HGETALL', hubKeysKey(tenant)] as const),
         SLOW,
       )
-      return replies.flatMap((reply) =>
-        Array.isArray(reply) ? reply.map((text) => JSON.parse(text as string)) : [],
+      return replies.flatMap((reply) => {
+        if (!Array.isArray(reply)) return []
+        return reply.flatMap((text, i) =>
+          i % 2 && reply[i - 1] !== TENANT_FIELD ? [JSON.parse(text as string)] : [],
+        )
+      })
+    },
+
+    /** Replaces what is set for a tenant; it holds for all of its keys. */
+    async putTenant(tenant: string, settings: TenantSettings): Promise<void> {
+      const replies = await redis.wave(
+        [
+          ['SADD', TENANTS_KEY, tenant],
+          ['HSET', hubKeysKey(tenant), TENANT_FIELD, JSON.stringify(settings)],
+        ],
+        SLOW,
       )
+      for (const reply of replies) if (reply instanceof Error) throw reply
+    },
+
+    async findTenant(tenant: string): Promise<TenantSettings> {
+      const text = await send(redis, ['HGET', hubKeysKey(tenant), TENANT_FIELD], SLOW)
+      return typeof text === 'string' ? JSON.parse(text) : {}
     },
 
     async find(id: string): Promise<HubKeyRecord | undefined> {
@@ -127,7 +162,7 @@ export type HubKeys = ReturnType<typeof createHubKeys>
 /** Administration may wait longer than a hot path. */
 const SLOW = { timeoutMs: 2_000 }
 
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+const sha256 = (text: string) => hash('sha256', text)
 
 /** Compares secrets of any length in constant time. */
 export const sameSecret = (a: string, b: string) =>

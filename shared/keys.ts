@@ -11,11 +11,57 @@ export const NAME = /^[A-Za-z0-9_.-]{1,64}$/
 /** One hash a tenant: key id → key record. */
 export const hubKeysKey = (tenant: string) => `${prefix(tenant)}keys`
 
+/** Field of that hash: the tenant's own settings. */
+export const TENANT_FIELD = '@tenant'
+
 /** Set of the tenants that have hub keys. */
 export const TENANTS_KEY = 'tenants'
 
+/** Hash of the whole hub: route id → route of the HTTP gateway. */
+export const ROUTES_KEY = 'routes'
+
+/** String: a stored response, or by which headers its URL varies. */
+export const httpCacheKey = (tenant: string, hash: string) => `${prefix(tenant)}http:cache:${hash}`
+
+/** How long a stored response is kept past its freshness, to be validated again or to stand in for an upstream that fails. */
+export const HTTP_CACHE_KEPT_SECONDS = 3600
+
+/** The longest that a response is kept, whatever the upstream says. */
+export const HTTP_CACHE_LONGEST_SECONDS = 7 * 86_400
+
 /** Hash: counters of the tenant's completion cache. */
 export const cacheStatsKey = (tenant: string) => `${prefix(tenant)}llm:stats`
+
+/** Of @upstash/ratelimit, which appends an identifier in braces. */
+export const rateLimitPrefix = (tenant: string) => `${prefix(tenant)}ratelimit`
+
+/** Hash of money spent and held; sorted sets of reservations and of settled ones. */
+export function budgetKeys(tenant: string) {
+  const budget = `${prefix(tenant)}budget`
+  return { budget, reservations: `{${budget}}:reservations`, settled: `{${budget}}:settled` }
+}
+
+/** Sorted set of one UTC day: members `model:<provider/model>` and `key:<id>`. Kept for 90 days by default. */
+export const usageKey = (tenant: string, metric: string, day: string) =>
+  `${prefix(tenant)}usage:${metric}:${day}`
+
+/** Hash: alias → where it leads. */
+export const modelRoutesKey = (tenant: string) => `${prefix(tenant)}model-routes`
+
+/** Hash: `<provider>/<id>` → a sealed credential of the tenant's own. */
+export const credentialsKey = (tenant: string) => `${prefix(tenant)}credentials`
+
+/** Hash. A breaker that all tenants share is the default tenant's. Its script keeps it for a day. */
+export const breakerKey = (tenant: string, name: string) => `${prefix(tenant)}breaker:${escapeId(name)}`
+
+/** Sorted set: `<tenant>/<name>` of breakers that counted a failure or were set, by when (Unix ms). */
+export const BREAKERS_KEY = 'breakers'
+
+/** Hash: versions of a prompt and its labels. */
+export const promptKey = (tenant: string, name: string) => `${prefix(tenant)}prompt:${name}`
+
+/** Sorted set of their names, all with score 0. */
+export const promptNamesKey = (tenant: string) => `${prefix(tenant)}prompts`
 
 export interface CompletionKeys {
   /** String: the stored answer. */
@@ -49,3 +95,6 @@ function prefix(tenant: string): string {
 }
 
 const escapeGlob = (text: string) => text.replace(/[\\*?[\]]/g, '\\$&')
+
+/** For ids that may hold anything: braces choose the Cluster slot, and colons end a part of a key. */
+const escapeId = (id: string) => id.replace(/[%{}:]/g, encodeURIComponent)

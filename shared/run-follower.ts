@@ -54,6 +54,7 @@ export async function followRun(
         const end: RunEnd = JSON.parse(fields.end)
         if (end.type === 'error') throw new HubError(end.error)
         if (end.type === 'overflow') return 'alone'
+        if (end.type === 'refused') return 'lost'
         if (end.pieces !== have) return 'lost' // nothing was published: the stored entry has it
         attempt.end()
         return 'ended'

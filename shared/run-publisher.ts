@@ -11,6 +11,8 @@ export type RunEnd =
   | { type: 'error'; error: HubError['options'] }
   /** Too large to share: followers call for themselves. */
   | { type: 'overflow' }
+  /** The leader may not make the call: followers ask who leads now. */
+  | { type: 'refused' }
 
 export interface RunPublisher {
   /** Stops the beat, writes what is unwritten and the end. False when the lease was lost: then nothing was stored. */

@@ -6,11 +6,13 @@ import type { CompletionKeys } from './keys.ts'
 import { createPatience, type Patience } from './patience.ts'
 import type { Redis } from './ports/redis.ts'
 import { followRun } from './run-follower.ts'
-import { createRunPublisher, type RunPublisher } from './run-publisher.ts'
+import { createRunPublisher, type RunEnd, type RunPublisher } from './run-publisher.ts'
 
 /** A provider's call that equal callers can share. */
 export interface SharedCall {
   form: Piece['form']
+  /** Asks whether the caller may make it. Throws a `personal` error where not: others may. */
+  hold(): Promise<void>
   open(signal: AbortSignal): AsyncIterable<string>
   /** What to store of a whole answer; nothing when it must not be stored. */
   store(response: string): { entry: string; ttlMs: number } | undefined
@@ -26,6 +28,8 @@ export type Lead =
 /** One answer being made, by this process or by another one. */
 export interface Run {
   answer: Answer
+  /** Resolves when the call may go on, to the refusal where it may not. */
+  begun: Promise<HubError | undefined>
   /** Settles when nothing is left to do; never rejects. Keep the runtime alive for it. */
   done: Promise<void>
 }
@@ -46,10 +50,12 @@ export interface RunOptions {
 export function createRun({ redis, call, first, keys, caller, lead, patience, callBudget }: RunOptions): Run {
   /** Nobody wants the answer any more. */
   const gone = new AbortController()
+  const begun = Promise.withResolvers<HubError | undefined>()
   let publisher: RunPublisher | undefined
   const answer = createAnswer(() => void leave())
   const done = drive().catch((error) => answer.fail(toHubError(error)))
-  return { answer, done }
+  if (first.kind === 'follow') begun.resolve(undefined)
+  return { answer, begun: begun.promise, done }
 
   async function drive() {
     let next: Lead | 'ended' = first
@@ -66,6 +72,8 @@ export function createRun({ redis, call, first, keys, caller, lead, patience, ca
     let size = 0
     if (leads && keys) publisher = createRunPublisher(redis, keys, caller, pieces, callBudget)
     try {
+      await call.hold()
+      begun.resolve(undefined)
       for await (const data of call.open(gone.signal)) {
         const piece = { form: call.form, data }
         attempt.push(piece)
@@ -78,8 +86,13 @@ export function createRun({ redis, call, first, keys, caller, lead, patience, ca
       answer.end()
     } catch (error) {
       const failure = toHubError(error)
+      // Before the readers see it: who asks again right after it does not join what has failed.
+      const end: RunEnd = failure.options.personal
+        ? { type: 'refused' }
+        : { type: 'error', error: failure.options }
+      await patience.wait(async (timeoutMs) => publisher?.end(end, undefined, timeoutMs)).catch(() => {})
       answer.fail(failure)
-      await publisher?.end({ type: 'error', error: failure.options }, undefined, 1_000).catch(() => {})
+      begun.resolve(failure)
     }
   }
 

@@ -10,6 +10,11 @@ export async function send(redis: Redis, call: Command | ScriptCall, options?: C
 /** What one server of two replied, or why it did not. */
 export type Replies = Reply[] | Error
 
+/** The replies to the first `count` calls, and the others; an outage is both's. */
+export function splitReplies(replies: Replies, count: number): [Replies, Replies] {
+  return replies instanceof Error ? [replies, replies] : [replies.slice(0, count), replies.slice(count)]
+}
+
 /** Two groups of calls: one wave where both go to one Redis, else two at the same time. One outage does not hide the other's replies. */
 export async function together(
   first: { redis: Redis; calls: (Command | ScriptCall)[] },
@@ -20,6 +25,5 @@ export async function together(
     calls.length === 0 ? Promise.resolve([]) : redis.wave(calls, options).catch((error: Error) => error)
   if (first.redis !== second.redis) return Promise.all([ask(first), ask(second)])
   const replies = await ask({ redis: first.redis, calls: [...first.calls, ...second.calls] })
-  if (replies instanceof Error) return [replies, replies]
-  return [replies.slice(0, first.calls.length), replies.slice(first.calls.length)]
+  return splitReplies(replies, first.calls.length)
 }

@@ -1,12 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Redis } from './ports/redis.ts'
+import type { Command, Redis } from './ports/redis.ts'
+
+export interface TallyTarget {
+  /** `hash`: whole numbers (HINCRBY), the default. `sorted-set`: any (ZINCRBY). */
+  type?: 'hash' | 'sorted-set'
+  /** Unix seconds. */
+  expireAt?: number
+}
 
 export interface Tally {
   /**
-   * Adds to a field of a hash of counters. Returns the work that writes it, to be deferred; nothing where an earlier
-   * call's work will take it along.
+   * Adds to the counters of a key. Returns the work that writes them, to be deferred; nothing where an earlier call's work
+   * will take them along.
    */
-  add(key: string, counts: Record<string, number>): Promise<void> | undefined
+  add(key: string, counts: Record<string, number>, target?: TallyTarget): Promise<void> | undefined
+}
+
+const OVERDUE_MS = 1_000
+
+interface Pending {
+  counts: Map<string, number>
+  target: TallyTarget
 }
 
 /**
@@ -14,38 +28,44 @@ export interface Tally {
  * is kept for the next time while the process lives.
  */
 export function createTally({ redis, delayMs }: { redis: Redis; delayMs: number }): Tally {
-  let pending = new Map<string, Map<string, number>>()
-  let scheduled = false
+  let pending = new Map<string, Pending>()
+  /** When the next flush is due. A runtime may drop the work: then a later call starts it again. */
+  let due = Number.NEGATIVE_INFINITY
 
   return {
-    add(key, counts) {
-      keep(key, Object.entries(counts))
-      if (scheduled) return undefined
-      scheduled = true
+    add(key, counts, target = {}) {
+      keep(key, Object.entries(counts), target)
+      const now = performance.now()
+      if (now < due + OVERDUE_MS) return undefined
+      due = now + delayMs
       return flush()
     },
   }
 
-  function keep(key: string, counts: Iterable<[string, number]>) {
-    const fields = pending.get(key) ?? new Map<string, number>()
-    for (const [field, by] of counts) fields.set(field, (fields.get(field) ?? 0) + by)
-    pending.set(key, fields)
+  function keep(key: string, counts: Iterable<[string, number]>, target: TallyTarget) {
+    const kept = pending.get(key) ?? { counts: new Map<string, number>(), target }
+    for (const [field, by] of counts) kept.counts.set(field, (kept.counts.get(field) ?? 0) + by)
+    pending.set(key, kept)
   }
 
   async function flush() {
     if (delayMs > 0) await sleep(delayMs)
-    scheduled = false
+    due = Number.NEGATIVE_INFINITY
     const taken = pending
     pending = new Map()
-    const rows = [...taken].flatMap(([key, fields]) => [...fields].map(([field, by]) => ({ key, field, by })))
     try {
-      await redis.wave(
-        rows.map(({ key, field, by }) => ['HINCRBY', key, field, by] as const),
-        { timeoutMs: 1_000 },
-      )
+      await redis.wave([...taken].flatMap(toCommands), { timeoutMs: 1_000 })
     } catch {
       // Not known to be written: counted again rather than lost. Statistics may be high by one wave after an outage.
-      for (const { key, field, by } of rows) keep(key, [[field, by]])
+      for (const [key, { counts, target }] of taken) keep(key, counts, target)
     }
   }
+}
+
+function toCommands([key, { counts, target }]: [string, Pending]): Command[] {
+  const adds = [...counts].map(
+    ([field, by]): Command =>
+      target.type === 'sorted-set' ? ['ZINCRBY', key, by, field] : ['HINCRBY', key, field, by],
+  )
+  return target.expireAt === undefined ? adds : [...adds, ['EXPIREAT', key, target.expireAt]]
 }

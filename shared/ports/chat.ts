@@ -3,6 +3,8 @@ export interface Price {
   input: number
   cached: number
   output: number
+  /** Tokens written to the provider's cache; like input where the provider charges no more for it. */
+  cache_write?: number
 }
 
 /** A chat completion request in OpenAI's shape; unknown fields travel on to the provider. */
@@ -47,3 +49,6 @@ export interface Chat {
   /** Every model with a stated price or of a keyless provider, of the providers that can be called now. */
   models(): ChatModel[]
 }
+
+/** Counts the tokens of a text: exactly where the runtime can carry a tokenizer, else by estimate. */
+export type CountTokens = (text: string) => Promise<number>

@@ -147,7 +147,7 @@ describe('a provider’s bad day', () => {
     const aborted = hub.provider.aborted
     const left = new AbortController()
     const reply = await hub.complete(
-      ask(undefined, { stream: true, mock: { delayMs: 50, size: 10_000 } }),
+      ask(undefined, { stream: true, mock: { delayMs: 50, text: 'word '.repeat(100) } }),
       {},
       left.signal,
     )

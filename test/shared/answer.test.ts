@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ANSWER_LIMIT, createAnswer, type Piece } from '../../shared/answer.ts'
+import { HubError } from '../../shared/errors.ts'
 
 const chunk = (delta: object, more: object = {}): Piece => ({
   form: 'chunk',
@@ -146,7 +147,7 @@ describe('an answer that is read while it is made', () => {
   it('passes its failure on after the pieces that came', async () => {
     const answer = createAnswer(() => {})
     answer.begin().push(text('a'))
-    answer.fail(new Error('gone'))
+    answer.fail(new HubError({ code: 'gone', status: 502, message: 'gone' }))
     const reader = answer.read({ signal: forever })
     expect((await reader.next()).done).toBe(false)
     await expect(reader.next()).rejects.toThrow('gone')

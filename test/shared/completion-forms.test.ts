@@ -97,13 +97,14 @@ describe('an entry', () => {
     timestamp: 1_700_000_000,
     ttlSeconds: 3600,
     tokens: 7,
+    cost: 0.0001,
     response: '{ "choices" : [],\n"x":",\\"response\\":" }',
   }
 
   it('gives back the stored bytes exactly, with the field names that the mission draws', () => {
     const text = encodeEntry(entry)
     expect(decodeEntry(text)).toEqual(entry)
-    expect(Object.keys(JSON.parse(text))).toEqual(['model', 'timestamp', 'ttl', 'tokens', 'response'])
+    expect(Object.keys(JSON.parse(text))).toEqual(['model', 'timestamp', 'ttl', 'tokens', 'cost', 'response'])
   })
 
   it.each(['', '{}', 'null', '{"a":1,"response":', `${encodeEntry(entry).slice(0, -3)}`])(

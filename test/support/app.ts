@@ -24,6 +24,7 @@ export async function startApp({ env = {}, provider: behaviour, ...rim }: TestAp
   const variables = {
     REDIS_URL: testRedisUrl(),
     OPENAI_API_KEY: 'sk-test',
+    HUB_BREAKER_MIN_CALLS: '1000000', // tests share a Redis, and break the same model
     OPENAI_BASE_URL: provider.url,
     ...env,
   }

@@ -13,6 +13,9 @@ import { startLambdaFunction } from './lambda.ts'
 /** The admin key of every hub started here, unless its environment says otherwise. */
 export const ADMIN_KEY = 'the-admin-key-of-the-tests'
 
+/** Tests share a Redis and break the same model: none of them opens a breaker that it does not mean to. */
+const common = { HUB_ADMIN_KEY: ADMIN_KEY, HUB_BREAKER_MIN_CALLS: '1000000' }
+
 type Variables = Record<string, string | undefined>
 
 export interface TestHub extends AsyncDisposable {
@@ -54,7 +57,7 @@ const root = new URL('../..', import.meta.url).pathname
 export async function startNodeHub(env: Variables, options: StartOptions = {}): Promise<NodeHub> {
   const data = mkdtempSync(join(tmpdir(), 'hub-data-'))
   const child = spawn(process.execPath, [join(root, 'infra/node.ts')], {
-    env: { PATH: process.env.PATH, PORT: '0', HUB_ADMIN_KEY: ADMIN_KEY, HUB_DATA_DIR: data, ...env },
+    env: { PATH: process.env.PATH, PORT: '0', HUB_DATA_DIR: data, ...common, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const logs = collect(child)
@@ -146,7 +149,7 @@ export async function startLambdaHub(
   const bundle = file ?? (await lambdaBundle())
   const hub = await startLambdaFunction(bundle, handler, {
     PATH: process.env.PATH,
-    HUB_ADMIN_KEY: ADMIN_KEY,
+    ...common,
     ...env,
   })
   return whenReady(options, hub)

@@ -1,0 +1,159 @@
+import type { Caller } from './admission.ts'
+import type { Budgets, Reservation } from './budgets.ts'
+import { HubError } from './errors.ts'
+import { type LimitResult, type Limits, refuseOverLimit } from './limits.ts'
+import type { Patience } from './patience.ts'
+import type { ChatRequest, ChatTarget, CountTokens } from './ports/chat.ts'
+import type { Clock } from './ports/clock.ts'
+import { costOf, estimateAtMost, promptText, readTokenUsage, type TokenUsage } from './token-usage.ts'
+import type { Usage } from './usage.ts'
+
+export interface MeteredCall {
+  caller: Caller
+  request: ChatRequest
+  /** Where the call goes first, by whose price money is held. */
+  target: ChatTarget
+  /** Who answered in the end, by whose price it is counted; asked when the call is over. */
+  answeredBy(): ChatTarget
+  open(signal: AbortSignal): AsyncIterable<string>
+  patience: Patience
+  defer(work: Promise<unknown>): void
+}
+
+export interface MeterOptions {
+  limits: Limits
+  budgets: Budgets
+  usage: Usage
+  countTokens: CountTokens
+  clock: Clock
+}
+
+interface Held {
+  tokens: LimitResult[]
+  estimate: TokenUsage
+  reservation?: Reservation
+}
+
+/** A provider's call that is paid for. */
+export interface Metered {
+  /** Holds tokens and money by estimate. Throws 429, or 503 when a budget cannot be asked. */
+  hold(): Promise<void>
+  /** Makes the call and counts what it really used, however it ended. */
+  open(signal: AbortSignal): AsyncIterable<string>
+}
+
+/** Wraps providers' calls in token limits, budgets and usage. */
+export function createMeter({ limits, budgets, usage, countTokens, clock }: MeterOptions) {
+  return function metered(call: MeteredCall): Metered {
+    let held: Held | undefined
+    return {
+      async hold() {
+        held = await hold(call)
+      },
+      async *open(signal) {
+        const texts: string[] = []
+        let stated: TokenUsage | undefined
+        try {
+          for await (const data of call.open(signal)) {
+            texts.push(data)
+            stated = usageOf(data) ?? stated
+            yield data
+          }
+        } finally {
+          call.defer(settle(call, held, texts, stated))
+        }
+      },
+    }
+  }
+
+  async function hold({ caller, request, target, patience }: MeteredCall): Promise<Held | undefined> {
+    const { tokenLimits } = caller
+    if (tokenLimits.length === 0 && caller.budgets.length === 0) return undefined
+    const estimate = estimateAtMost(request)
+    const rate = estimate.input + estimate.output
+    if (caller.budgets.length > 0 && !target.price) throw unpriced(target)
+    const [tokens, reservation] = await patience.wait((timeoutMs) =>
+      Promise.allSettled([
+        limits.check(tokenLimits, rate, timeoutMs),
+        caller.budgets.length > 0
+          ? budgets.reserve(caller.tenant, caller.budgets, costOf(estimate, target.price), timeoutMs)
+          : undefined,
+      ]),
+    )
+    const held: Held = {
+      tokens: tokens.status === 'fulfilled' ? tokens.value : [],
+      estimate,
+      reservation: reservation.status === 'fulfilled' ? reservation.value : undefined,
+    }
+    try {
+      if (reservation.status === 'rejected') throw reservation.reason
+      refuseOverLimit(held.tokens, clock.now())
+      return held
+    } catch (error) {
+      await Promise.all([
+        limits.giveBack(held.tokens, rate),
+        held.reservation && budgets.settle(held.reservation, 0),
+      ])
+      throw error
+    }
+  }
+
+  async function settle(call: MeteredCall, held: Held | undefined, texts: string[], stated?: TokenUsage) {
+    const { caller, request } = call
+    const target = call.answeredBy()
+    const tokens = stated ?? (texts.length > 0 ? await estimated(request, texts) : undefined)
+    const cost = tokens ? costOf(tokens, target.price) : 0
+    const { tenant, keyId } = caller
+    const used = tokens ? tokens.input + tokens.cachedRead + tokens.cacheWrite + tokens.output : 0
+    await Promise.all([
+      usage.record({ tenant, keyId, model: `${target.provider}/${target.model}`, tokens, cost }),
+      held?.reservation && budgets.settle(held.reservation, cost),
+      // A negative difference takes what the estimate fell short of.
+      held && limits.giveBack(held.tokens, held.estimate.input + held.estimate.output - used),
+    ])
+  }
+
+  /** Also of an answer that broke off: the provider charges for what it sent. */
+  async function estimated(request: ChatRequest, texts: string[]): Promise<TokenUsage> {
+    const [input, output] = await Promise.all([
+      countTokens(promptText(request)),
+      countTokens(texts.map(answerText).join('')),
+    ])
+    return { input, cachedRead: 0, cacheWrite: 0, output, reasoning: 0, estimated: true }
+  }
+}
+
+export type Meter = ReturnType<typeof createMeter>
+
+function usageOf(data: string): TokenUsage | undefined {
+  if (!/"usage"\s*:\s*\{/.test(data)) return undefined
+  return readTokenUsage(JSON.parse(data).usage)
+}
+
+/** What a chunk or a completion says: its text, and the arguments of its tool calls. */
+function answerText(data: string): string {
+  const said = (JSON.parse(data).choices ?? []).map(
+    ({ delta, message }: { delta?: Said; message?: Said }) => {
+      const { content, reasoning_content, tool_calls } = delta ?? message ?? {}
+      const calls =
+        tool_calls?.map((call) => `${call.function?.name ?? ''}${call.function?.arguments ?? ''}`) ?? []
+      return [reasoning_content, content, ...calls].join('')
+    },
+  )
+  return said.join('')
+}
+
+interface Said {
+  content?: string | null
+  reasoning_content?: string | null
+  tool_calls?: { function?: { name?: string; arguments?: string } }[]
+}
+
+const unpriced = ({ provider, model }: ChatTarget) =>
+  new HubError({
+    code: 'model_not_priced',
+    status: 400,
+    message: `No price is known for ${provider}/${model}, and this key has a budget. State one in HUB_PROVIDERS.`,
+    param: 'model',
+    personal: true,
+  })
