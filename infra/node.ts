@@ -32,6 +32,7 @@ async function main() {
   })
 
   const { defer, settled } = createDeferred(log)
+  await hub.app.request('/readyz', { headers: { host: 'localhost' } }, { defer }) // connects before the first request does
   const server = serve(
     { fetch: (request) => hub.app.fetch(request, { defer }), port: env.PORT, hostname: env.HOST },
     ({ port }) => {

@@ -1,5 +1,4 @@
-import { HubError } from './errors.ts'
-import { newId } from './ids.ts'
+import { HubError, RedisUnavailableError } from './errors.ts'
 import { budgetKeys } from './keys.ts'
 import type { Redis } from './ports/redis.ts'
 import { reserveScript, settleScript } from './scripts.generated.ts'
@@ -15,10 +14,13 @@ export interface Budget extends BudgetSetting {
   who: string
 }
 
+/** Money to hold for one call, in all of these budgets or in none. */
 export interface Reservation {
+  id: string
   tenant: string
-  /** As the script wrote it. */
-  text: string
+  budgets: readonly Budget[]
+  /** USD */
+  amount: number
 }
 
 /** A call that runs longer than this no longer holds its money; what it costs is counted all the same. */
@@ -34,40 +36,43 @@ export function createBudgets({
   redis: Redis
   reservationMs?: number
 }) {
+  /** Settled, but Redis did not say so. */
+  let late: { reservation: Reservation; usd: number }[] = []
+
+  async function trySettle(reservation: Reservation, usd: number) {
+    const keys = Object.values(budgetKeys(reservation.tenant))
+    const args = [toText(reservation), toNano(usd), SETTLED_MS]
+    await send(redis, { script: settleScript, keys, args }, { timeoutMs: 2_000 })
+  }
+
   return {
     /**
-     * Holds `usd` in all of the budgets, or throws 429 `insufficient_quota`. Redis away throws 503: a budget that cannot be
-     * asked must not be overdrawn.
+     * Holds the money, or throws 429 `insufficient_quota`. Redis away throws: a budget that cannot be asked must not be
+     * overdrawn. Settle it with 0 then: it may be held all the same.
      */
-    async reserve(
-      tenant: string,
-      budgets: readonly Budget[],
-      usd: number,
-      timeoutMs?: number,
-    ): Promise<Reservation> {
-      const { budget, reservations } = budgetKeys(tenant)
+    async reserve(reservation: Reservation, timeoutMs?: number): Promise<void> {
+      const { id, tenant, budgets, amount } = reservation
+      const keys = Object.values(budgetKeys(tenant))
       const wanted = budgets.flatMap(({ who, usd, period }) => [who, toNano(usd), period])
-      const args = [newId(), toNano(usd), reservationMs, ...wanted]
-      const call = { script: reserveScript, keys: [budget, reservations], args }
-      const [held, text, spent, reserved] = (await send(redis, call, { timeoutMs })) as [
-        number,
-        string,
-        string,
-        string,
-      ]
-      if (held === 1) return { tenant, text }
-      throw overdrawn(budgets.find(({ who }) => who === text)!, fromNano(spent), fromNano(reserved), usd)
+      const call = { script: reserveScript, keys, args: [id, toNano(amount), reservationMs, ...wanted] }
+      const reply = await send(redis, call, { timeoutMs })
+      const [held, who, spent, reserved] = reply as [number, string, string, string]
+      if (held === 1) return
+      throw overdrawn(budgets.find((one) => one.who === who)!, fromNano(spent), fromNano(reserved), amount)
     },
 
-    /** Counts the real cost. Safe to repeat. */
-    async settle({ tenant, text }: Reservation, usd: number): Promise<void> {
-      const { budget, reservations, settled } = budgetKeys(tenant)
-      const call = {
-        script: settleScript,
-        keys: [budget, reservations, settled],
-        args: [text, toNano(usd), SETTLED_MS],
-      }
-      await send(redis, call, { timeoutMs: 2_000 })
+    /** Counts the real cost. Safe to repeat; what Redis did not take is tried again with the next one while the process lives. */
+    async settle(reservation: Reservation, usd: number): Promise<void> {
+      const all = [...late, { reservation, usd }]
+      late = []
+      await Promise.all(
+        all.map((one) =>
+          trySettle(one.reservation, one.usd).catch((error) => {
+            if (!(error instanceof RedisUnavailableError)) throw error
+            late.push(one)
+          }),
+        ),
+      )
     },
 
     /** What is spent in the current period, and held by calls on their way, in USD. */
@@ -83,6 +88,10 @@ export function createBudgets({
 }
 
 export type Budgets = ReturnType<typeof createBudgets>
+
+/** `<id> <amount> <who>…`, as the reservations' set holds it. */
+const toText = ({ id, amount, budgets }: Reservation) =>
+  [id, toNano(amount), ...budgets.map(({ who }) => who)].join(' ')
 
 /** Whole billionths of a dollar: sums of floats drift, these do not. */
 const toNano = (usd: number) => String(Math.ceil(usd * 1e9))

@@ -180,7 +180,7 @@ export function createCompletions(options: CompletionsOptions) {
         answeredBy = target
       }
       const { hold, open } = meter({
-        ...{ caller, request, patience, defer },
+        ...{ caller, request, defer },
         target: route.target,
         answeredBy: () => answeredBy,
         open: (signal) => route.call(request, { signal, defer, onTarget }),

@@ -48,7 +48,7 @@ export class HubError extends Error {
 }
 
 /** Whatever was thrown, with a public face: what is not a `HubError` says no more than that it is the hub's own fault. */
-export function toHubError(error: unknown): HubError {
+export function toHubError(error: unknown, more: Pick<HubErrorOptions, 'personal'> = {}): HubError {
   if (error instanceof HubError) return error
   if (error instanceof RedisUnavailableError) {
     const message = 'Redis does not answer. Try again soon.'

@@ -1,8 +1,8 @@
 import type { Caller } from './admission.ts'
 import type { Budgets, Reservation } from './budgets.ts'
-import { HubError } from './errors.ts'
+import { HubError, toHubError } from './errors.ts'
+import { newId } from './ids.ts'
 import { type LimitResult, type Limits, refuseOverLimit } from './limits.ts'
-import type { Patience } from './patience.ts'
 import type { ChatRequest, ChatTarget, CountTokens } from './ports/chat.ts'
 import type { Clock } from './ports/clock.ts'
 import { costOf, estimateAtMost, promptText, readTokenUsage, type TokenUsage } from './token-usage.ts'
@@ -16,7 +16,6 @@ export interface MeteredCall {
   /** Who answered in the end, by whose price it is counted; asked when the call is over. */
   answeredBy(): ChatTarget
   open(signal: AbortSignal): AsyncIterable<string>
-  patience: Patience
   defer(work: Promise<unknown>): void
 }
 
@@ -27,6 +26,9 @@ export interface MeterOptions {
   countTokens: CountTokens
   clock: Clock
 }
+
+/** Longer than a look at the cache: a call that cannot be paid for is refused, and it takes a provider's time anyway. */
+const HOLD_MS = 1_000
 
 interface Held {
   tokens: LimitResult[]
@@ -66,34 +68,27 @@ export function createMeter({ limits, budgets, usage, countTokens, clock }: Mete
     }
   }
 
-  async function hold({ caller, request, target, patience }: MeteredCall): Promise<Held | undefined> {
-    const { tokenLimits } = caller
-    if (tokenLimits.length === 0 && caller.budgets.length === 0) return undefined
+  async function hold({ caller, request, target, defer }: MeteredCall): Promise<Held | undefined> {
+    const { tenant, tokenLimits, budgets: own } = caller
+    if (tokenLimits.length === 0 && own.length === 0) return undefined
+    if (own.length > 0 && !target.price) throw unpriced(target)
     const estimate = estimateAtMost(request)
     const rate = estimate.input + estimate.output
-    if (caller.budgets.length > 0 && !target.price) throw unpriced(target)
-    const [tokens, reservation] = await patience.wait((timeoutMs) =>
-      Promise.allSettled([
-        limits.check(tokenLimits, rate, timeoutMs),
-        caller.budgets.length > 0
-          ? budgets.reserve(caller.tenant, caller.budgets, costOf(estimate, target.price), timeoutMs)
-          : undefined,
-      ]),
-    )
-    const held: Held = {
-      tokens: tokens.status === 'fulfilled' ? tokens.value : [],
-      estimate,
-      reservation: reservation.status === 'fulfilled' ? reservation.value : undefined,
-    }
+    const reservation =
+      own.length > 0
+        ? { id: newId(), tenant, budgets: own, amount: costOf(estimate, target.price) }
+        : undefined
+    const [tokens, money] = await Promise.allSettled([
+      limits.check(tokenLimits, rate, HOLD_MS),
+      reservation && budgets.reserve(reservation, HOLD_MS),
+    ])
+    const held: Held = { tokens: tokens.status === 'fulfilled' ? tokens.value : [], estimate, reservation }
     try {
-      if (reservation.status === 'rejected') throw reservation.reason
+      if (money.status === 'rejected') throw toHubError(money.reason, { personal: true })
       refuseOverLimit(held.tokens, clock.now())
       return held
     } catch (error) {
-      await Promise.all([
-        limits.giveBack(held.tokens, rate),
-        held.reservation && budgets.settle(held.reservation, 0),
-      ])
+      defer(Promise.all([limits.giveBack(held.tokens, rate), reservation && budgets.settle(reservation, 0)]))
       throw error
     }
   }

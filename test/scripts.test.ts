@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import slotOf from 'cluster-key-slot'
 import { describe, expect, it } from 'vitest'
-import { completionKeys } from '../shared/keys.ts'
+import { breakerKey, budgetKeys, completionKeys, promptKey } from '../shared/keys.ts'
 import type { Script } from '../shared/ports/redis.ts'
 import * as generated from '../shared/scripts.generated.ts'
 
@@ -17,6 +17,12 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
   append: (tenant) => run(tenant, 'run', 'chunks'),
   end: (tenant) => run(tenant, 'entry', 'run', 'chunks'),
   release: (tenant) => run(tenant, 'run', 'chunks'),
+  reserve: (tenant) => Object.values(budgetKeys(tenant)),
+  settle: (tenant) => Object.values(budgetKeys(tenant)),
+  'put-prompt': (tenant) => [promptKey(tenant, 'support')],
+  'label-prompt': (tenant) => [promptKey(tenant, 'support')],
+  'delete-prompt': (tenant) => [promptKey(tenant, 'support')],
+  breaker: (tenant) => [breakerKey(tenant, 'ollama/llama3:{8b}#main')],
 }
 
 const run = (tenant: string, ...names: ('entry' | 'run' | 'chunks')[]) => {

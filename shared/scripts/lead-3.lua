@@ -1,9 +1,9 @@
 -- Decides who calls the provider: one leader a run, everybody else follows it.
 -- KEYS: 1 entry (string) · 2 run (hash: run, ended, w:<caller>) · 3 chunks (stream)
--- ARGV: 1 caller id, becomes the run id of a leader · 2 lease in ms
+-- ARGV: 1 caller id, becomes the run id of a leader · 2 lease in ms · 3 SHA-1 of an entry that is too old, or ''
 -- Returns: {'hit', entry} | {'lead'} | {'follow', run id}. Repeating it with the same caller id changes nothing.
 local entry = redis.call('GET', KEYS[1])
-if entry then
+if entry and (ARGV[3] == '' or redis.sha1hex(entry) ~= ARGV[3]) then
   return { 'hit', entry }
 end
 local run = redis.call('HMGET', KEYS[2], 'run', 'ended')

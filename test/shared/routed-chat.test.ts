@@ -37,6 +37,15 @@ describe('an ordered alias', () => {
     expect(hub.providers.two!.count).toBe(0)
   })
 
+  it('alone it passes on what opens a stream at once: nobody could take over', async () => {
+    await using hub = await startRouter({ one: { silent: 'middle', deltas: ['a'] } })
+    await hub.alias('fast', { targets: [{ model: 'one', timeouts: { first_token_ms: 200 } }] })
+    const { error, pieces, by } = await hub.ask('fast', stream)
+    expect(error).toMatchObject({ code: 'provider_timeout', status: 504 })
+    expect(by).toBe('one')
+    expect(pieces).toHaveLength(1)
+  })
+
   it('the total bounds a stream that goes on for ever', async () => {
     await using hub = await startRouter({ one: { deltas: Array(100).fill('x'), delayMs: 50 } })
     await hub.alias('fast', { targets: [{ model: 'one', timeouts: { total_ms: 300 } }] })

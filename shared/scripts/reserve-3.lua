@@ -1,7 +1,8 @@
 -- Holds money for a call, in every budget that it counts against, or in none.
 -- KEYS: 1 budget (hash: <who> spent, <who>:period, <who>:held) · 2 reservations (sorted set: '<id> <amount> <who>…' → expiry)
+--       3 settled (sorted set: ids): a reservation that was given up before it arrived holds nothing
 -- ARGV: 1 reservation id · 2 amount · 3 time to live in ms · then for each budget: who, limit, period (daily|monthly|total)
--- Returns: {1, reservation} or {0, who, spent, held}. Amounts are whole billionths of a dollar. Time is the server's:
+-- Returns: {1} or {0, who, spent, held}. Amounts are whole billionths of a dollar. Time is the server's:
 --          a hub whose clock jumps changes nothing. Holds past their expiry are free again.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -37,6 +38,10 @@ for _, expired in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMI
   redis.call('ZREM', KEYS[2], expired)
 end
 
+if redis.call('ZSCORE', KEYS[3], ARGV[1]) then
+  return { 0, ARGV[4], '0', '0' }
+end
+
 local amount = tonumber(ARGV[2])
 local reservation = ARGV[1] .. ' ' .. ARGV[2]
 for i = 4, #ARGV, 3 do
@@ -58,4 +63,4 @@ for i = 4, #ARGV, 3 do
   redis.call('HINCRBY', KEYS[1], ARGV[i] .. ':held', ARGV[2])
 end
 redis.call('ZADD', KEYS[2], now + ARGV[3], reservation)
-return { 1, reservation }
+return { 1 }
