@@ -1,8 +1,18 @@
 import { cacheComplete } from './cache-complete.ts'
+import { gateway } from './gateway.ts'
 import { keys } from './keys.ts'
+import { modelRoutes } from './model-routes.ts'
+import { platform } from './platform.ts'
+import { prompts } from './prompts.ts'
+import { usage } from './usage.ts'
 
 /** Every function that can be deployed, by the name that `FUNCTIONS` picks it with. */
 export const table = {
   'cache-complete': cacheComplete,
+  gateway,
   keys,
+  'model-routes': modelRoutes,
+  platform,
+  prompts,
+  usage,
 }

@@ -62,6 +62,13 @@ export const Env = z
       .min(16, 'must have 16 characters or more')
       .optional()
       .describe('Signs hub keys. By default derived from `HUB_ADMIN_KEY`, or kept in the data folder.'),
+    HUB_SECRET_KEY: z
+      .string()
+      .min(16, 'must have 16 characters or more')
+      .optional()
+      .describe(
+        'Encrypts what Redis must not show, such as tenants’ provider credentials. The same on every instance.',
+      ),
     FUNCTIONS: z
       .string()
       .transform((value) =>
@@ -95,12 +102,33 @@ export const Env = z
     HUB_PROVIDER_SILENCE_SECONDS: seconds
       .default(60)
       .describe('Longest wait for a provider’s first byte and between two.'),
+    HUB_UPSTREAM_SILENCE_SECONDS: seconds
+      .default(30)
+      .describe('Longest wait for a gateway upstream’s connection and first byte, and between two.'),
+    HUB_BREAKER_FAILURE_RATE: z.coerce
+      .number()
+      .gt(0)
+      .max(1)
+      .default(0.5)
+      .describe('Part of a target’s calls whose failure opens its breaker.'),
+    HUB_BREAKER_MIN_CALLS: seconds.default(10).describe('Fewer calls in the window open no breaker.'),
+    HUB_BREAKER_WINDOW_SECONDS: seconds.default(30).describe('Window of that rate.'),
+    HUB_BREAKER_OPEN_SECONDS: seconds.default(15).describe('How long an open breaker waits for its probe.'),
+    HUB_BREAKER_PROBE_SECONDS: seconds
+      .default(60)
+      .describe('A probe that did not end by then is taken for dead, and another one may go out.'),
     HUB_MAX_BODY_BYTES: z.coerce
       .number()
       .int()
       .min(1024)
       .default(20 * 1024 * 1024)
       .describe('Bound of a request body.'),
+    HUB_USAGE_DAYS: z.coerce.number().int().min(1).default(90).describe('How long usage is kept, in days.'),
+    HUB_RESERVATION_SECONDS: seconds
+      .default(600)
+      .describe(
+        'How long a call may hold money of a budget; what a dead process held is free again after it.',
+      ),
     HUB_DATA_DIR: z.string().default('.data').describe('Where the local Redis keeps its data.'),
     HUB_REDIS_CALLS: z.coerce
       .number()

@@ -1,18 +1,36 @@
 import { createHash } from 'node:crypto'
+import { estimateTokenCount } from 'tokenx'
 import { createApp } from '../functions/app.ts'
 import type { Log } from '../functions/deps.ts'
 import packageJson from '../package.json' with { type: 'json' }
 import { createAdmission } from '../shared/admission.ts'
+import { createBreakers } from '../shared/breakers.ts'
+import { createBudgets } from '../shared/budgets.ts'
 import { createCacheRoom } from '../shared/cache-room.ts'
 import { createCollapse } from '../shared/collapse.ts'
 import { createCompletionCache } from '../shared/completion-cache.ts'
 import { createCompletions } from '../shared/completions.ts'
 import { createChat } from '../shared/drivers/chat.ts'
+import { createChatLanes } from '../shared/drivers/chat-lanes.ts'
+import { createOutgoingFetch } from '../shared/drivers/outgoing-fetch.ts'
+import { createOutgoingNode } from '../shared/drivers/outgoing-node.ts'
 import { createRedisResp } from '../shared/drivers/redis-resp.ts'
 import { createRedisRest } from '../shared/drivers/redis-rest.ts'
+import { createHttpCache } from '../shared/http-cache.ts'
+import { createHttpGateway } from '../shared/http-gateway.ts'
+import { createHttpRoutes } from '../shared/http-routes.ts'
 import { createHubKeys, createKeyring } from '../shared/hub-keys.ts'
+import { createLimits } from '../shared/limits.ts'
+import { createMeter } from '../shared/meter.ts'
+import { createModelRouter } from '../shared/model-router.ts'
+import { createModelRoutes } from '../shared/model-routes.ts'
+import type { CountTokens } from '../shared/ports/chat.ts'
+import type { Outgoing } from '../shared/ports/outgoing.ts'
 import type { Redis } from '../shared/ports/redis.ts'
+import { createPrompts } from '../shared/prompts.ts'
+import { createSecrets } from '../shared/secrets.ts'
 import { createTally } from '../shared/tally.ts'
+import { createUsage } from '../shared/usage.ts'
 import { type Env, readEnv } from './env.ts'
 
 /** What a rim says of its runtime. */
@@ -25,8 +43,14 @@ export interface Rim {
   countsCalls?: boolean
   /** Anyone can reach it, so it serves nobody without `HUB_ADMIN_KEY`. */
   needsAdminKey?: boolean
+  /** It stops between two requests, and a connection may be found dead after that. */
+  freezes?: boolean
   /** Signs hub keys where the environment sets neither secret nor admin key. */
   keySecret?: string
+  /** Counts what a provider did not; by estimate where the runtime cannot carry a tokenizer. */
+  countTokens?: CountTokens
+  /** How it calls upstreams; Node's own connections, or `fetch` where there are none. */
+  outgoing?: Outgoing
   log: Log
 }
 
@@ -37,16 +61,22 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   if (rim.needsAdminKey && !env.HUB_ADMIN_KEY) {
     throw new Error('HUB_ADMIN_KEY is not set: this runtime serves nobody without it. Set it as a secret.')
   }
-  const { redis, cacheRedis } = connect(env, log)
+  const { redis, cacheRedis } = connect(env, log, rim.freezes)
   const clock = Date
-  const chat = createChat({
+  const chatOptions = {
     env: variables,
     providers: env.HUB_PROVIDERS,
-    defaultProvider: env.HUB_DEFAULT_PROVIDER,
     silenceMs: env.HUB_PROVIDER_SILENCE_SECONDS * 1000,
-  })
+  }
+  const chat = createChat({ ...chatOptions, defaultProvider: env.HUB_DEFAULT_PROVIDER })
+  const breakers = createBreakers({ redis, clock, policy: breakerPolicy(env), delayMs: rim.tallyDelayMs })
+  const secrets = env.HUB_SECRET_KEY ? createSecrets(env.HUB_SECRET_KEY) : undefined
+  const modelRoutes = createModelRoutes({ redis, secrets, clock })
+  const laneOf = createChatLanes(chatOptions)
+  const modelRouter = createModelRouter({ redis, chat, laneOf, routes: modelRoutes, breakers })
   const keyring = createKeyring(keySecret(env, rim))
-  const admission = createAdmission({ redis, keyring, adminKey: env.HUB_ADMIN_KEY })
+  const limits = createLimits(redis)
+  const admission = createAdmission({ redis, keyring, limits, clock, adminKey: env.HUB_ADMIN_KEY })
   const collapse = createCollapse({
     redis: cacheRedis,
     sharesRequests: rim.sharesRequests,
@@ -54,23 +84,43 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   })
   const room = createCacheRoom({ redis: cacheRedis, shared: cacheRedis === redis, clock })
   const tally = createTally({ redis, delayMs: rim.tallyDelayMs })
+  const budgets = createBudgets({ redis, reservationMs: env.HUB_RESERVATION_SECONDS * 1000 })
+  const usage = createUsage({ redis, tally, clock, keptDays: env.HUB_USAGE_DAYS })
+  const { countTokens = async (text: string) => estimateTokenCount(text) } = rim
+  const prompts = createPrompts({ redis, now: clock.now })
+  const meter = createMeter({ limits, budgets, usage, countTokens, clock })
+  const httpRoutes = createHttpRoutes({ redis })
+  const { outgoing = createOutgoing(env) } = rim
   const refuseWhenAway = env.HUB_REDIS_DOWN === 'refuse'
   const app = createApp(
     {
-      ...{ redis, clock, chat, admission, log, version: packageJson.version },
+      ...{ redis, clock, admission, log, version: packageJson.version },
       hubKeys: createHubKeys({ redis, keyring, now: clock.now }),
-      complete: createCompletions({
+      completions: createCompletions({
         redis,
         cacheRedis,
         admission,
-        chat,
+        router: modelRouter,
+        prompts,
         collapse,
         room,
+        meter,
+        usage,
         tally,
         clock,
         refuseWhenAway,
       }),
       completionCache: createCompletionCache({ redis, cacheRedis }),
+      ...{ modelRoutes, modelRouter, breakers, budgets, usage },
+      prompts,
+      ...{ httpRoutes, outgoing },
+      httpGateway: createHttpGateway({
+        ...{ redis, cacheRedis, admission, limits, outgoing, clock },
+        routes: httpRoutes,
+        cache: createHttpCache({ redis: cacheRedis, room }),
+        hubId: hubId(keySecret(env, rim)),
+        keyless: env.HUB_ADMIN_KEY === undefined,
+      }),
     },
     {
       functions: env.FUNCTIONS,
@@ -87,27 +137,47 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
 }
 
 /** State and cache: two ports, one server by default. */
-export function connectRedis(env: Env, log: Log): { redis: Redis; cacheRedis: Redis } {
-  const redis = connectState(env, log)
-  return { redis, cacheRedis: connectCache(env, log) ?? redis }
+export function connectRedis(env: Env, log: Log, patient = false): { redis: Redis; cacheRedis: Redis } {
+  const onError = (cause: Error) =>
+    patient
+      ? log.info({ msg: 'Redis connection', cause: cause.message }) // lost in the freeze: nothing is wrong
+      : log.error({ msg: 'Redis connection', cause })
+  const resp = (url: string) => createRedisResp({ url, patient, onError })
+  const redis = connectState(env, resp)
+  return { redis, cacheRedis: connectCache(env, resp) ?? redis }
 }
 
-function connectState(env: Env, log: Log): Redis {
-  if (env.REDIS_URL) return resp(env.REDIS_URL, log)
+function connectState(env: Env, resp: (url: string) => Redis): Redis {
+  if (env.REDIS_URL) return resp(env.REDIS_URL)
   if (env.UPSTASH_REDIS_REST_URL) {
     return createRedisRest({ url: env.UPSTASH_REDIS_REST_URL, token: env.UPSTASH_REDIS_REST_TOKEN! })
   }
   throw new Error('No Redis: set REDIS_URL, or UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN.')
 }
 
-function connectCache(env: Env, log: Log): Redis | undefined {
+function connectCache(env: Env, resp: (url: string) => Redis): Redis | undefined {
   const url = env.HUB_CACHE_REDIS_URL
   if (!url) return undefined
-  return url.startsWith('http') ? createRedisRest({ url, token: env.HUB_CACHE_REDIS_TOKEN! }) : resp(url, log)
+  return url.startsWith('http') ? createRedisRest({ url, token: env.HUB_CACHE_REDIS_TOKEN! }) : resp(url)
 }
 
-const resp = (url: string, log: Log) =>
-  createRedisResp({ url, onError: (error) => log.error({ msg: 'Redis connection', cause: error }) })
+const breakerPolicy = (env: Env) => ({
+  failureRate: env.HUB_BREAKER_FAILURE_RATE,
+  minCalls: env.HUB_BREAKER_MIN_CALLS,
+  windowMs: env.HUB_BREAKER_WINDOW_SECONDS * 1000,
+  openMs: env.HUB_BREAKER_OPEN_SECONDS * 1000,
+  probeMs: env.HUB_BREAKER_PROBE_SECONDS * 1000,
+})
+
+/** Every instance of a hub has its secret; no other hub has. */
+const hubId = (secret: string) => createHash('sha256').update(`hub-id\n${secret}`).digest('hex').slice(0, 12)
+
+/** Workers make no connections whose address could be chosen. */
+function createOutgoing(env: Env): Outgoing {
+  const options = { silenceMs: env.HUB_UPSTREAM_SILENCE_SECONDS * 1000 }
+  const onWorkers = globalThis.navigator?.userAgent === 'Cloudflare-Workers'
+  return onWorkers ? createOutgoingFetch(options) : createOutgoingNode(options)
+}
 
 function keySecret(env: Env, rim: Rim): string {
   if (env.HUB_KEY_SECRET) return env.HUB_KEY_SECRET

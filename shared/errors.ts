@@ -58,6 +58,7 @@ export function toHubError(error: unknown, more: Pick<HubErrorOptions, 'personal
       message,
       retryAfterSeconds: 1,
       cause: error,
+      ...more,
     })
   }
   return new HubError({

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { BreakerName, Breakers } from './breakers.ts'
+import type { BreakerName } from './breaker-memory.ts'
+import type { Breakers } from './breakers.ts'
 import { HubError } from './errors.ts'
 import { DEFAULT_TENANT } from './keys.ts'
 import type { Credential, ModelRoute, ModelRoutes, ModelRouteTarget, Snapshot } from './model-routes.ts'

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { BreakerName, Breakers, Outcome } from './breakers.ts'
+import type { BreakerName } from './breaker-memory.ts'
+import type { Breakers, Outcome } from './breakers.ts'
 import { type CallLimit, createCallLimit } from './call-limit.ts'
 import { HubError } from './errors.ts'
 import type { ModelRoute, Timeouts } from './model-routes.ts'

@@ -243,7 +243,7 @@ describe('what the upstream is sent', () => {
     }
     const url = `http://localhost:8787${path}/`
     await hub.app.request(url, { headers }, { defer() {}, clientAddress: '2001:db8::7' })
-    const [{ headers: seen } = { headers: {} }] = upstream.seen
+    const seen = upstream.seen[0]!.headers
     const id = /\((.*)\)/.exec(String(seen.via))?.[1]
     expect(seen).toMatchObject({
       host: new URL(upstream.url).host,
@@ -640,16 +640,12 @@ describe('the cache', () => {
     const reply = await get(path, headers, from)
     const text = await reply.text()
     await from.settled()
-    return [
-      text,
-      reply.headers.get('cache-status')?.replace('redis-ai-hub; ', ''),
-      reply.status,
-      reply,
-    ] as const
+    const cache = reply.headers.get('cache-status')?.replace('redis-ai-hub; ', '')
+    return { text, cache, status: reply.status, headers: reply.headers }
   }
   const texts = async (path: string, ...requests: Record<string, string>[]) => {
     const got: string[] = []
-    for (const headers of requests) got.push((await ask(path, headers))[0])
+    for (const headers of requests) got.push((await ask(path, headers)).text)
     return got.join(' ')
   }
 
@@ -660,8 +656,7 @@ describe('the cache', () => {
       response.end(bytes)
     })
     const path = await route(upstream.url, { cache: true })
-    const [, first] = await ask(path)
-    expect(first).toBe('fwd=miss') // in chunks: whether it would fit was not known
+    expect((await ask(path)).cache).toBe('fwd=miss') // in chunks: whether it would fit was not known
     const hit = await get(path)
     expect(hit.headers.get('cache-status')).toMatch(/^redis-ai-hub; hit; ttl=(60|59)$/)
     expect(Object.fromEntries(hit.headers)).toMatchObject({
@@ -683,10 +678,10 @@ describe('the cache', () => {
 
   it('is asked only where the route says so, and keeps tenants, queries and hosts apart', async () => {
     const { path } = await counting({ 'cache-control': 'max-age=60' }, { cache: false })
-    expect(await ask(path)).toMatchObject(['1', undefined])
-    expect(await ask(path)).toMatchObject(['2', undefined])
+    expect(await ask(path)).toMatchObject({ text: '1', cache: undefined })
+    expect(await ask(path)).toMatchObject({ text: '2', cache: undefined })
     const cached = await counting({ 'cache-control': 'max-age=60', 'content-length': '1' })
-    expect(await ask(cached.path)).toMatchObject(['1', 'fwd=miss; stored'])
+    expect(await ask(cached.path)).toMatchObject({ text: '1', cache: 'fwd=miss; stored' })
     expect(await texts(cached.path, {}, bearer((await newKey()).key), {})).toBe('1 2 1')
     expect(await texts(`${cached.path}?a`, {}, { host: 'b.example' }, {})).toBe('3 3 3')
     const elsewhere = await hub.app.request(
@@ -726,7 +721,7 @@ describe('the cache', () => {
       })
       const path = await route(upstream.url, { cache: true }, through)
       await ask(path, bearer('sk-theirs'), keyless)
-      expect((await ask(path, bearer('sk-theirs'), keyless))[0], control).toBe(expected)
+      expect((await ask(path, bearer('sk-theirs'), keyless)).text, control).toBe(expected)
     }
     const { path } = await counting(
       { 'cache-control': 'max-age=60' },
@@ -747,15 +742,15 @@ describe('the cache', () => {
     const { key, tenant } = await newKey()
     expect(tenant).toBeTruthy()
     await texts(path, { ...de, ...bearer(key) }, { ...en, ...bearer(key) })
-    await get(path) // the routes are fresh
+    await ask(path) // the routes are fresh
     hub.waves.length = 0
-    expect((await ask(path, { ...de, ...bearer(key) }))[1]).toMatch(/^hit/)
+    expect((await ask(path, { ...de, ...bearer(key) })).cache).toMatch(/^hit/)
     expect(hub.waves.map((wave) => wave.map((call) => ('script' in call ? '' : call[0])).join(' '))).toEqual([
       'HMGET GET GET',
     ])
     // Another instance does not know yet by what it varies.
     await using other = await startApp({ env: { HUB_ADMIN_KEY: ADMIN_KEY } })
-    expect(await ask(path, en, other)).toMatchObject(['en 2', expect.stringMatching(/^hit/)])
+    expect(await ask(path, en, other)).toMatchObject({ text: 'en 2', cache: expect.stringMatching(/^hit/) })
   })
 
   it('validates what is stale: 304 from the upstream renews it, and the client’s own validators get 304', async () => {
@@ -772,38 +767,53 @@ describe('the cache', () => {
     const path = await route(upstream.url, { cache: true })
     await ask(path)
     const known = await ask(path, { 'if-none-match': 'W/"a", "b"' })
-    expect(known).toMatchObject(['', expect.stringMatching(/^hit/), 304])
-    expect(known[3].headers.get('etag')).toBe('"a"')
-    expect(await ask(path, { 'if-none-match': '"b"' })).toMatchObject(['body "a"', expect.anything(), 200])
+    expect(known).toMatchObject({ text: '', cache: expect.stringMatching(/^hit/), status: 304 })
+    expect(known.headers.get('etag')).toBe('"a"')
+    expect(await ask(path, { 'if-none-match': '"b"' })).toMatchObject({ text: 'body "a"', status: 200 })
     await sleep(1_100)
     const renewed = await ask(path, { 'if-none-match': '"b"' })
-    expect(renewed).toMatchObject(['body "a"', 'fwd=stale; fwd-status=304; stored', 200])
-    expect(renewed[3].headers.get('x-n')).toBe('2')
+    expect(renewed).toMatchObject({
+      text: 'body "a"',
+      cache: 'fwd=stale; fwd-status=304; stored',
+      status: 200,
+    })
+    expect(renewed.headers.get('x-n')).toBe('2')
     expect(upstream.seen[1]!.headers['if-none-match']).toBe('"a"')
-    expect((await ask(path))[1]).toMatch(/^hit/)
+    expect((await ask(path)).cache).toMatch(/^hit/)
     etag = '"c"'
     await sleep(1_100)
-    expect(await ask(path, { 'if-none-match': '"a"' })).toMatchObject([
-      'body "c"',
-      expect.stringMatching(/^fwd=stale/),
-    ])
+    expect(await ask(path, { 'if-none-match': '"a"' })).toMatchObject({
+      text: 'body "c"',
+      cache: expect.stringMatching(/^fwd=stale/),
+    })
     expect(upstream.seen).toHaveLength(3)
   })
 
   it('obeys the request: no-cache, max-age, no-store, only-if-cached, parts', async () => {
     const { path } = await counting({ 'cache-control': 'max-age=60', etag: '"x"', 'content-length': '1' })
-    expect(await ask(path, { 'cache-control': 'only-if-cached' })).toMatchObject([
-      expect.anything(),
-      'fwd=miss',
-      504,
-    ])
-    expect(await ask(path, { 'cache-control': 'no-store' })).toMatchObject(['1', 'fwd=request'])
-    expect(await ask(path)).toMatchObject(['2', 'fwd=miss; stored'])
-    expect(await ask(path, { 'cache-control': 'no-cache' })).toMatchObject(['3', 'fwd=request; stored'])
-    expect(await ask(path, { 'cache-control': 'max-age=0' })).toMatchObject(['4', 'fwd=request; stored'])
-    expect(await ask(path, { 'cache-control': 'only-if-cached' })).toMatchObject(['4', 'hit; ttl=60'])
-    expect(await ask(path, { range: 'bytes=0-1' })).toMatchObject(['5', 'fwd=bypass'])
-    expect(await ask(path)).toMatchObject(['4', 'hit; ttl=60'])
+    expect(await ask(path, { 'cache-control': 'only-if-cached' })).toMatchObject({
+      cache: 'fwd=miss',
+      status: 504,
+    })
+    expect(await ask(path, { 'cache-control': 'no-store' })).toMatchObject({
+      text: '1',
+      cache: 'fwd=request',
+    })
+    expect(await ask(path)).toMatchObject({ text: '2', cache: 'fwd=miss; stored' })
+    expect(await ask(path, { 'cache-control': 'no-cache' })).toMatchObject({
+      text: '3',
+      cache: 'fwd=request; stored',
+    })
+    expect(await ask(path, { 'cache-control': 'max-age=0' })).toMatchObject({
+      text: '4',
+      cache: 'fwd=request; stored',
+    })
+    expect(await ask(path, { 'cache-control': 'only-if-cached' })).toMatchObject({
+      text: '4',
+      cache: 'hit; ttl=60',
+    })
+    expect(await ask(path, { range: 'bytes=0-1' })).toMatchObject({ text: '5', cache: 'fwd=bypass' })
+    expect(await ask(path)).toMatchObject({ text: '4', cache: 'hit; ttl=60' })
   })
 
   it('is emptied of a URL by an unsafe method that succeeds, variants included', async () => {
@@ -836,19 +846,27 @@ describe('the cache', () => {
     await ask(path)
     await sleep(1_100)
     fail = 'status'
-    expect(await ask(path)).toMatchObject(['1', 'fwd=stale; fwd-status=503; detail=stale-if-error', 200])
+    expect(await ask(path)).toMatchObject({
+      text: '1',
+      cache: 'fwd=stale; fwd-status=503; detail=stale-if-error',
+      status: 200,
+    })
     fail = 'cut'
-    expect(await ask(path)).toMatchObject(['1', 'fwd=stale; detail=stale-if-error', 200])
-    expect((await ask(path, { 'cache-control': 'no-cache' }))[2]).toBe(502)
+    expect(await ask(path)).toMatchObject({
+      text: '1',
+      cache: 'fwd=stale; detail=stale-if-error',
+      status: 200,
+    })
+    expect((await ask(path, { 'cache-control': 'no-cache' })).status).toBe(502)
     const strict = await startUpstream((_, response) => {
       const headers = { 'cache-control': 'max-age=1, stale-if-error=60, must-revalidate' }
       response.writeHead(strict.seen.length > 1 ? 503 : 200, headers).end('x')
     })
     const strictPath = await route(strict.url, { cache: true })
     await ask(strictPath)
-    expect((await ask(strictPath))[1]).toMatch(/^hit/)
+    expect((await ask(strictPath)).cache).toMatch(/^hit/)
     await sleep(1_100)
-    expect((await ask(strictPath))[2]).toBe(503)
+    expect((await ask(strictPath)).status).toBe(503)
   })
 
   it('stores no body over its bound', async () => {
@@ -877,9 +895,10 @@ describe('the cache', () => {
       },
     })
     const { path } = await counting({ 'cache-control': 'max-age=60' })
+    await expect.poll(async () => (await rest.get('/readyz')).status).toBe(200)
     await ask(path, {}, rest)
-    expect(await ask(path)).toMatchObject(['1', expect.stringMatching(/^hit/)])
-    expect(await ask(path, {}, rest)).toMatchObject(['1', expect.stringMatching(/^hit/)])
+    expect(await ask(path)).toMatchObject({ text: '1', cache: expect.stringMatching(/^hit/) })
+    expect(await ask(path, {}, rest)).toMatchObject({ text: '1', cache: expect.stringMatching(/^hit/) })
     await bridge.close()
   })
 
@@ -891,16 +910,16 @@ describe('the cache', () => {
     })
     const body = { path: '/away/', upstream: upstream.url, allow_private: true, cache: true }
     await away.send('PUT', '/v1/routes/away', body, admin)
-    expect((await ask('/gateway/away/', {}, away))[0]).toBe('1')
-    expect((await ask('/gateway/away/', {}, away))[0]).toBe('1')
+    expect((await ask('/gateway/away/', {}, away)).text).toBe('1')
+    expect((await ask('/gateway/away/', {}, away)).text).toBe('1')
     process.kill(redis.pid, 'SIGSTOP')
     const start = performance.now()
-    expect(await ask('/gateway/away/', {}, away)).toMatchObject(['2', 'fwd=bypass'])
+    expect(await ask('/gateway/away/', {}, away)).toMatchObject({ text: '2', cache: 'fwd=bypass' })
     expect(performance.now() - start).toBeLessThan(450)
     process.kill(redis.pid, 'SIGCONT')
-    await expect.poll(async () => (await ask('/gateway/away/', {}, away))[1]).toMatch(/^hit/)
+    await expect.poll(async () => (await ask('/gateway/away/', {}, away)).cache).toMatch(/^hit/)
     await redis.stop()
-    expect(await ask('/gateway/away/', {}, away)).toMatchObject(['3', 'fwd=bypass'])
+    expect(await ask('/gateway/away/', {}, away)).toMatchObject({ text: '3', cache: 'fwd=bypass' })
   })
 })
 

@@ -5,6 +5,7 @@ import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
 import { createModelRouter, type ModelRouterOptions, type Route } from '../../shared/model-router.ts'
 import { createModelRoutes, type ModelRoute } from '../../shared/model-routes.ts'
 import type { ChatTarget } from '../../shared/ports/chat.ts'
+import type { Redis } from '../../shared/ports/redis.ts'
 import { createSecrets } from '../../shared/secrets.ts'
 import { unique } from './app.ts'
 import { startProvider } from './provider.ts'
@@ -52,7 +53,7 @@ export async function startRouter(
     ),
   }
   const tenant = unique('tenant')
-  const instances: ReturnType<typeof instance>[] = []
+  const opened: Redis[] = []
   const hub = {
     ...instance(),
     providers,
@@ -62,7 +63,7 @@ export async function startRouter(
     modelOf: (name: string) => `${nameOf(name)}/m`,
     async [Symbol.asyncDispose]() {
       await Promise.all([
-        ...instances.map(({ redis }) => redis.close()),
+        ...opened.map((redis) => redis.close()),
         ...Object.values(providers).map(({ close }) => close()),
       ])
     },
@@ -71,6 +72,7 @@ export async function startRouter(
 
   function instance() {
     const redis = createRedisResp({ url: redisUrl, onError() {} })
+    opened.push(redis)
     const { now, random } = others
     const breakers = createBreakers({ redis, policy, delayMs: 0, clock: Date, now })
     const routes = createModelRoutes({ redis, secrets: createSecrets(secretKey), clock: Date, now })
@@ -83,7 +85,7 @@ export async function startRouter(
       random,
       now,
     })
-    const made = {
+    return {
       ...{ redis, breakers, routes, router },
       /** Targets by their test's name of the provider. */
       async alias(
@@ -105,8 +107,6 @@ export async function startRouter(
       },
       ask: async (model: string, more: object = {}) => ask(await router.resolve(tenant, model), more),
     }
-    instances.push(made)
-    return made
   }
 }
 
