@@ -47,6 +47,8 @@ export interface Rim {
   freezes?: boolean
   /** Signs hub keys where the environment sets neither secret nor admin key. */
   keySecret?: string
+  /** For providers; the runtime's own by default. */
+  fetch?: typeof globalThis.fetch
   /** Counts what a provider did not; by estimate where the runtime cannot carry a tokenizer. */
   countTokens?: CountTokens
   /** How it calls upstreams; Node's own connections, or `fetch` where there are none. */
@@ -67,6 +69,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     env: variables,
     providers: env.HUB_PROVIDERS,
     silenceMs: env.HUB_PROVIDER_SILENCE_SECONDS * 1000,
+    fetch: rim.fetch,
   }
   const chat = createChat({ ...chatOptions, defaultProvider: env.HUB_DEFAULT_PROVIDER })
   const breakers = createBreakers({ redis, clock, policy: breakerPolicy(env), delayMs: rim.tallyDelayMs })
@@ -120,6 +123,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
         cache: createHttpCache({ redis: cacheRedis, room }),
         hubId: hubId(keySecret(env, rim)),
         keyless: env.HUB_ADMIN_KEY === undefined,
+        maxBodyBytes: env.HUB_MAX_BODY_BYTES,
       }),
     },
     {

@@ -63,11 +63,11 @@ export function createBreakers(options: BreakersOptions) {
   return {
     /** What to ask about them in a wave that goes out anyway. */
     look(names: readonly BreakerName[]): Look {
-      const all = names.map(memory.find)
+      const looks = names.map((name) => ask(memory.find(name), 'look'))
       return {
-        calls: all.map((breaker) => callOf(breaker, 'look')),
+        calls: looks.map(({ call }) => call),
         settle(replies) {
-          if (!(replies instanceof Error)) all.forEach((breaker, i) => void memory.adopt(breaker, replies[i]))
+          if (!(replies instanceof Error)) looks.forEach(({ adopt }, i) => void adopt(replies[i]))
         },
       }
     },
@@ -81,39 +81,38 @@ export function createBreakers(options: BreakersOptions) {
     },
 
     async read(name: BreakerName): Promise<BreakerStatus> {
-      const breaker = memory.find(name)
-      return memory.adopt(breaker, await send(redis, callOf(breaker, 'look'), SLOW))!
+      const { call, adopt } = ask(memory.find(name), 'look')
+      return adopt(await send(redis, call, SLOW))!
     },
 
     /** By hand; without `seconds` for good. */
     async set(name: BreakerName, state: 'open' | 'closed' | 'auto', seconds = 0): Promise<BreakerStatus> {
-      const breaker = memory.find(name)
-      const call = callOf(breaker, 'set', state, seconds * 1000)
-      const [reply] = await redis.wave([call, listed(breaker)], SLOW)
+      const { call, adopt } = ask(memory.find(name), 'set', state, seconds * 1000)
+      const [reply] = await redis.wave([call, listed(name)], SLOW)
       if (reply instanceof Error) throw reply
-      return memory.adopt(breaker, reply)!
+      return adopt(reply)!
     },
 
     /** Those that counted a failure or were set within a day, latest first. */
     async list(): Promise<BreakerStatus[]> {
       const members = await send(redis, ['ZRANGE', BREAKERS_KEY, 0, LISTED - 1, 'REV'], SLOW)
-      const all = (members as string[]).map((member) => {
+      const looks = (members as string[]).map((member) => {
         const slash = member.indexOf('/')
-        return memory.find({ tenant: member.slice(0, slash), name: member.slice(slash + 1) })
+        return ask(memory.find({ tenant: member.slice(0, slash), name: member.slice(slash + 1) }), 'look')
       })
-      const calls = all.map((breaker) => callOf(breaker, 'look'))
+      const calls = looks.map(({ call }) => call)
       const replies = calls.length > 0 ? await redis.wave(calls, SLOW) : []
-      return all.flatMap((breaker, i) => memory.adopt(breaker, replies[i]) ?? [])
+      return looks.flatMap(({ adopt }, i) => adopt(replies[i]) ?? [])
     },
   }
 
-  function callOf({ key }: KnownBreaker, ...op: (string | number)[]): ScriptCall {
+  /** A call of the script, and how to take its reply: in the order of the questions, not of the replies. */
+  function ask(breaker: KnownBreaker, ...op: (string | number)[]) {
     const { windowMs, minCalls, failureRate, openMs, probeMs } = policy
-    return {
-      script: breakerScript,
-      keys: [key],
-      args: [windowMs, minCalls, failureRate, openMs, probeMs, ...op],
-    }
+    const number = ++breaker.asked
+    const args = [windowMs, minCalls, failureRate, openMs, probeMs, ...op]
+    const call: ScriptCall = { script: breakerScript, keys: [breaker.key], args }
+    return { call, adopt: (reply: Reply | undefined) => memory.adopt(breaker, number, reply) }
   }
 
   function listed({ tenant, name }: BreakerName): Command {
@@ -122,16 +121,15 @@ export function createBreakers(options: BreakersOptions) {
 
   async function askForProbe(breaker: KnownBreaker): Promise<Permit | number> {
     const id = newId()
-    const replies = await redis
-      .wave([callOf(breaker, 'ask', id)], { timeoutMs: ASK_MS })
-      .catch((error: Error) => error)
+    const { call, adopt } = ask(breaker, 'ask', id)
+    const replies = await redis.wave([call], { timeoutMs: ASK_MS }).catch((error: Error) => error)
     const reply = replies instanceof Error ? replies : replies[0]
     if (!Array.isArray(reply)) return probeAlone(breaker, id, reply)
     if (reply[0] === 'probe') {
       breaker.until = now() + Number(reply[1])
       return probe(breaker, id)
     }
-    memory.adopt(breaker, reply)
+    adopt(reply)
     return breaker.state === 'closed' ? permit(breaker) : Math.max(1, breaker.until - now())
   }
 
@@ -162,9 +160,9 @@ export function createBreakers(options: BreakersOptions) {
         // That it was answered is what a probe is to find out.
         const found = outcome === 'rejected' ? 'ok' : outcome
         memory.conclude(breaker, found)
-        const call = callOf(breaker, 'end', id, found)
+        const { call, adopt } = ask(breaker, 'end', id, found)
         const replies = await redis.wave([call, listed(breaker)], SLOW).catch(() => [])
-        memory.adopt(breaker, replies[0])
+        adopt(replies[0])
       },
     }
   }
@@ -180,16 +178,19 @@ export function createBreakers(options: BreakersOptions) {
 
   /** Sent once, never again: better to lose a count than to count a failure twice. */
   async function write() {
-    const taken = [...unsent].map((breaker) => ({ breaker, ...breaker.unsent }))
+    const taken = [...unsent].map((breaker) => {
+      const { succeeded, failed } = breaker.unsent
+      breaker.unsent = { succeeded: 0, failed: 0 }
+      return { breaker, failed, ...ask(breaker, 'count', succeeded, failed) }
+    })
     unsent.clear()
     if (taken.length === 0) return
-    for (const { breaker } of taken) breaker.unsent = { succeeded: 0, failed: 0 }
-    const counts = taken.map(({ breaker, succeeded, failed }) => callOf(breaker, 'count', succeeded, failed))
+    const counts = taken.map(({ call }) => call)
     const list: Command[] = taken.filter(({ failed }) => failed > 0).map(({ breaker }) => listed(breaker))
     if (list.length > 0) list.push(['ZREMRANGEBYSCORE', BREAKERS_KEY, '-inf', clock.now() - LISTED_MS])
     const replies = await redis.wave([...counts, ...list], { timeoutMs: 1_000 }).catch(() => [])
-    taken.forEach(({ breaker }, i) => {
-      if (!memory.adopt(breaker, replies[i])) memory.decide(breaker)
+    taken.forEach(({ breaker, adopt }, i) => {
+      if (!adopt(replies[i])) memory.decide(breaker)
     })
   }
 }

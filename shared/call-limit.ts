@@ -2,7 +2,7 @@ import { HubError } from './errors.ts'
 import type { Timeouts } from './model-routes.ts'
 
 /** One try of a target. */
-export interface Try {
+interface Try {
   /** Aborted when a limit passed, by the error to throw, or by the caller. */
   signal: AbortSignal
   /** The first token is there. */

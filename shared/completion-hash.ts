@@ -1,12 +1,11 @@
 import { hash } from 'node:crypto'
-import canonicalize from 'canonicalize'
 import type { ChatRequest, ChatTarget } from './ports/chat.ts'
 
 /** Raise it when the meaning of an entry or of its hash changes: old entries are then never read again. */
 const VERSION = 'v1'
 
 /**
- * SHA-256 (hex) of what can change the answer: canonical JSON (RFC 8785) of the request under its resolved model, and
+ * SHA-256 (hex) of what can change the answer: the request as JSON with sorted keys under its resolved model, and
  * the provider's credential. The tenant is in the key itself.
  */
 export function completionHash(target: ChatTarget, request: ChatRequest): string {
@@ -22,6 +21,14 @@ export function completionHash(target: ChatTarget, request: ChatRequest): string
     prompt_cache_key,
     ...rest
   } = request
-  const canonical = canonicalize(rest)
+  const canonical = JSON.stringify(sorted(rest))
   return hash('sha256', `${VERSION}\n${target.scope}\n${target.provider}/${target.model}\n${canonical}`)
+}
+
+/** Not RFC 8785, which refuses strings that are no UTF-16 (half an emoji, cut by a client): here they are only another text. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+  return Object.fromEntries(entries.map(([key, part]) => [key, sorted(part)]))
 }

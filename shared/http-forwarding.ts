@@ -21,7 +21,9 @@ export interface Forwarding {
 }
 
 /** What the upstream is sent: the client's headers, the hub's own about the client, the route's last. */
-export function toUpstreamHeaders({ request, route, hubId, requestId, clientAddress }: Forwarding): Headers {
+export function toUpstreamHeaders(forwarding: Forwarding): Headers {
+  const { request, route, hubId, requestId } = forwarding
+  const clientAddress = forwarding.clientAddress?.replace(/^::ffff:(?=\d+\.)/, '') // IPv4 on a socket for both
   const headers = withoutHops(request.headers)
   for (const name of [...headers.keys()]) if (OURS.test(name)) headers.delete(name)
   const { host, protocol } = new URL(request.url)
@@ -35,6 +37,29 @@ export function toUpstreamHeaders({ request, route, hubId, requestId, clientAddr
   headers.append('via', `1.1 ${PSEUDONYM} (${hubId})`)
   for (const [name, value] of Object.entries(route.headers ?? {})) headers.set(name, value)
   return headers
+}
+
+/** Null where there is none, so that the upstream is not told of one: some runtimes give every request a body to read. */
+export async function toUpstreamBody({ body, method }: Request, headers: Headers, maxBytes: number) {
+  if (!body || method === 'GET' || method === 'HEAD' || headers.get('content-length') === '0') return null
+  if (headers.has('content-length')) return body
+  const reader = body.getReader()
+  let next = await reader.read()
+  let size = 0
+  if (next.done) return null
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        if (next.done) return controller.close()
+        size += next.value.length
+        if (size > maxBytes) throw tooLarge(maxBytes)
+        controller.enqueue(next.value)
+        next = await reader.read()
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  )
 }
 
 /** What the client is sent of a response's headers; `cacheStatus` as in RFC 9211. */
@@ -90,3 +115,10 @@ function stripped(path: string, { strip_prefix, path: pattern }: HttpRoute): str
   if (path !== prefix && !path.startsWith(`${prefix}/`)) return path
   return path.slice(prefix.length) || '/'
 }
+
+const tooLarge = (bytes: number) =>
+  new HubError({
+    code: 'body_too_large',
+    status: 413,
+    message: `The body is larger than ${bytes} bytes. HUB_MAX_BODY_BYTES sets the bound.`,
+  })

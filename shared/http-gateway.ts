@@ -6,6 +6,7 @@ import {
   gatewayPath,
   refuseLoop,
   shown,
+  toUpstreamBody,
   toUpstreamHeaders,
   upstreamUrl,
   withoutHops,
@@ -42,6 +43,8 @@ export interface HttpGatewayOptions {
   hubId: string
   /** Without an admin key an `Authorization` may be anybody's, not the hub's own. */
   keyless: boolean
+  /** Bound of a request body that states no length; the app has judged the others. */
+  maxBodyBytes: number
 }
 
 /** The scope a key needs; also the function's name. */
@@ -50,7 +53,19 @@ const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
 
 /** Passes requests on to the upstreams of routes, streaming both ways, and answers from the cache where a route allows it. */
 export function createHttpGateway(options: HttpGatewayOptions) {
-  const { redis, cacheRedis, admission, limits, routes, cache, outgoing, clock, hubId, keyless } = options
+  const {
+    redis,
+    cacheRedis,
+    admission,
+    limits,
+    routes,
+    cache,
+    outgoing,
+    clock,
+    hubId,
+    keyless,
+    maxBodyBytes,
+  } = options
 
   return async function forward(call: GatewayCall): Promise<Response> {
     const { claim, request, requestId } = call
@@ -118,7 +133,7 @@ export function createHttpGateway(options: HttpGatewayOptions) {
 
   async function sendTo(url: URL, route: NamedHttpRoute, request: Request, headers: Headers) {
     const allowPrivate = route.allow_private ?? false
-    const body = await toBody(request, headers)
+    const body = await toUpstreamBody(request, headers, maxBodyBytes)
     if (!body) headers.delete('content-length') // of a body that is not sent on, as of a GET
     return outgoing.send({ url, method: request.method, headers, body, allowPrivate, signal: request.signal })
   }
@@ -129,29 +144,6 @@ export type HttpGateway = ReturnType<typeof createHttpGateway>
 const isForeign = (headers: Headers) => {
   const given = headers.get('authorization')
   return given !== null && !/^bearer +hub_/i.test(given)
-}
-
-/** Null where there is none, so that the upstream is not told of one: some runtimes give every request a body to read. */
-async function toBody(
-  { body, method }: Request,
-  headers: Headers,
-): Promise<ReadableStream<Uint8Array> | null> {
-  if (!body || method === 'GET' || method === 'HEAD' || headers.get('content-length') === '0') return null
-  if (headers.has('content-length')) return body
-  const reader = body.getReader()
-  let next = await reader.read()
-  if (next.done) return null
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        if (next.done) return controller.close()
-        controller.enqueue(next.value)
-        next = await reader.read()
-      },
-      cancel: (reason) => reader.cancel(reason),
-    },
-    { highWaterMark: 0 },
-  )
 }
 
 /** Of one key: what one caller uses up is not another's. */

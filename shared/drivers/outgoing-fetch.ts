@@ -33,15 +33,17 @@ export function createOutgoingFetch({ silenceMs }: { silenceMs: number }): Outgo
         const { status } = response
         const headers = new Headers(response.headers)
         const framed = headers.has('content-length') || headers.has('transfer-encoding')
+        // A runtime does not read the body of an answer that says it has none: nobody would hear its end.
+        const isEmpty = !response.body || method === 'HEAD' || headers.get('content-length') === '0'
         if (headers.has('content-encoding')) {
           headers.delete('content-encoding')
           headers.delete('content-length')
         }
-        if (!response.body || method === 'HEAD') {
+        if (isEmpty) {
           silence.close()
           return { status, headers, body: null, framed: true }
         }
-        const chunks = response.body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
+        const chunks = response.body![Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
         const leave = () => void chunks.return?.()
         return { status, headers, body: toGuardedBody(chunks, { url, silence, leave }), framed }
       }

@@ -108,7 +108,7 @@ function toResponse(response: IncomingMessage, { url, method }: OutgoingRequest,
     headers.append(response.rawHeaders[i]!, response.rawHeaders[i + 1]!)
   }
   const { 'transfer-encoding': chunked, 'content-length': length } = response.headers
-  if (method === 'HEAD' || status === 204 || status === 205 || status === 304) {
+  if (method === 'HEAD' || length === '0' || status === 204 || status === 205 || status === 304) {
     response.resume()
     silence.close()
     return { status, headers, body: null, framed: true }

@@ -139,6 +139,14 @@ describe('the cache key', () => {
     expect(hash(more, other)).not.toBe(hash())
   })
 
+  it('takes any text, half an emoji too, and tells keys like __proto__ apart', () => {
+    expect(hash({ messages: [{ role: 'user', content: '\ud83d' }] })).not.toBe(hash())
+    expect(hash(JSON.parse('{"extra":{"__proto__":1}}'))).not.toBe(hash(JSON.parse('{"extra":{}}')))
+    expect(hash({ extra: { b: [1, { d: 1, c: 2 }], a: null } })).toBe(
+      hash({ extra: { a: null, b: [1, { c: 2, d: 1 }] } }),
+    )
+  })
+
   it('holds the tenant: two tenants never share an entry', () => {
     expect(completionKeys('acme', 'h').entry).toBe('t:acme:llm:cache:h')
     expect(completionKeys('default', 'h').entry).toBe('llm:cache:h')

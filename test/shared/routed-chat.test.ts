@@ -212,6 +212,15 @@ describe('what an instance knows', () => {
     expect((await other.router.resolve(hub.tenant, 'fast')).target.provider).not.toBe('alias')
   })
 
+  it('lists a tenant’s aliases and what its own credentials open beside the hub’s models', async () => {
+    await using hub = await startRouter({ one: {} })
+    await hub.alias('fast', { targets: [{ model: 'one' }] })
+    await hub.routes.putCredential(hub.tenant, 'openai', 'main', 'sk-own')
+    const ids = (await hub.router.models(hub.tenant)).map(({ id }) => id)
+    expect(ids).toEqual(expect.arrayContaining(['local/local', 'openai/gpt-4o-mini', 'fast']))
+    expect((await hub.router.models('another-tenant')).map(({ id }) => id)).not.toContain('fast')
+  })
+
   it('goes on while Redis is away', async () => {
     let time = 0
     await using hub = await startRouter({ one: {} }, { now: () => time })

@@ -1,0 +1,30 @@
+/** `npm run bench -- <name> [--seconds N]`: measurements as JSON lines on stdout, progress on stderr. */
+import { parseArgs } from 'node:util'
+import { startBench } from './bench.ts'
+import { cacheHit } from './cache-hit.ts'
+import { describeMachine } from './machine.ts'
+import { overhead } from './overhead.ts'
+
+const benches = {
+  'cache-hit': { run: cacheHit, about: 'a stored answer through the hub, beside a bare Hono + Redis GET' },
+  overhead: {
+    run: overhead,
+    about: 'a miss through the hub, beside a bare Hono forwarder and the provider alone',
+  },
+}
+
+const { values, positionals } = parseArgs({
+  options: { seconds: { type: 'string', default: '2' } },
+  allowPositionals: true,
+})
+const name = positionals[0] as keyof typeof benches
+const seconds = Number(values.seconds)
+
+if (!Object.hasOwn(benches, name ?? '') || !(seconds > 0)) {
+  console.error('npm run bench -- <name> [--seconds N]   N: length of each measurement, default 2\n')
+  for (const [name, { about }] of Object.entries(benches)) console.error(`  ${name.padEnd(12)}${about}`)
+} else {
+  await using bench = await startBench(seconds)
+  console.log(JSON.stringify({ bench: name, machine: await describeMachine(bench.redis.url) }))
+  await benches[name].run(bench)
+}
