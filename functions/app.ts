@@ -86,7 +86,9 @@ function bounded(maxSize: number): MiddlewareHandler<App> {
     if (length !== undefined && c.req.header('transfer-encoding') === undefined) {
       return Number(length) > maxSize ? onError() : next()
     }
-    return c.req.method === 'GET' || c.req.method === 'HEAD' ? next() : counting(c, next)
+    // The gateway bounds what it proxies while it streams.
+    const isStreamed = c.req.path.startsWith('/gateway/')
+    return isStreamed || c.req.method === 'GET' || c.req.method === 'HEAD' ? next() : counting(c, next)
   }
 }
 

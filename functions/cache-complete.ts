@@ -71,9 +71,9 @@ const Stats = z.object({
 
 /** LLM completions through the cache, in OpenAI's shape. */
 export function cacheComplete(
-  deps: Pick<Deps, 'completions' | 'completionCache' | 'modelRouter' | 'admission'>,
+  deps: Pick<Deps, 'complete' | 'hashOf' | 'completionCache' | 'modelRouter' | 'admission'>,
 ) {
-  const { completions, completionCache, modelRouter, admission } = deps
+  const { complete, hashOf, completionCache, modelRouter, admission } = deps
   const member = admitted(admission, 'cache-complete')
   return new Hono<App>()
     .post(
@@ -88,7 +88,7 @@ export function cacheComplete(
         const request = c.req.valid('json')
         const directives = readCacheDirectives((name) => c.req.header(name))
         const call = { claim: c.var.claim, request, directives, defer: c.env.defer }
-        const completed = await completions.complete(call)
+        const completed = await complete(call)
         return request.stream ? renderStream(c, completed, request) : renderJson(c, completed)
       },
     )
@@ -135,7 +135,7 @@ export function cacheComplete(
         const { tenant } = c.var.caller
         const { request } = c.req.valid('json')
         const purged = request
-          ? await completionCache.purgeOne(tenant, await completions.hashOf(tenant, request))
+          ? await completionCache.purgeOne(tenant, await hashOf(tenant, request))
           : await completionCache.purgeAll(tenant)
         return c.json({ purged })
       },

@@ -2,6 +2,7 @@ import type { Admission, Caller, Claim } from '../shared/admission.ts'
 import type { Breakers } from '../shared/breakers.ts'
 import type { Budgets } from '../shared/budgets.ts'
 import type { CompletionCache } from '../shared/completion-cache.ts'
+import type { Look } from '../shared/completion-look.ts'
 import type { Completions } from '../shared/completions.ts'
 import type { HttpGateway } from '../shared/http-gateway.ts'
 import type { HttpRoutes } from '../shared/http-routes.ts'
@@ -20,7 +21,8 @@ export interface Deps {
   clock: Clock
   admission: Admission
   hubKeys: HubKeys
-  completions: Completions
+  complete: Completions
+  hashOf: Look['hashOf']
   completionCache: CompletionCache
   modelRoutes: ModelRoutes
   modelRouter: ModelRouter

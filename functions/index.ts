@@ -9,10 +9,10 @@ import { usage } from './usage.ts'
 /** Every function that can be deployed, by the name that `FUNCTIONS` picks it with. */
 export const table = {
   'cache-complete': cacheComplete,
-  gateway,
   keys,
   'model-routes': modelRoutes,
   platform,
   prompts,
   usage,
+  gateway,
 }

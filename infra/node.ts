@@ -36,7 +36,12 @@ async function main() {
   const { defer, settled } = createDeferred(log)
   await hub.app.request('/readyz', { headers: { host: 'localhost' } }, { defer }) // connects before the first request does
   const server = serve(
-    { fetch: (request) => hub.app.fetch(request, { defer }), port: env.PORT, hostname: env.HOST },
+    {
+      fetch: (request, { incoming }) =>
+        hub.app.fetch(request, { defer, clientAddress: incoming.socket.remoteAddress }),
+      port: env.PORT,
+      hostname: env.HOST,
+    },
     ({ port }) => {
       const host = env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST
       say(`redis-ai-hub is ready: http://${host}:${port}`)

@@ -9,6 +9,7 @@ import { createBudgets } from '../shared/budgets.ts'
 import { createCacheRoom } from '../shared/cache-room.ts'
 import { createCollapse } from '../shared/collapse.ts'
 import { createCompletionCache } from '../shared/completion-cache.ts'
+import { createLook } from '../shared/completion-look.ts'
 import { createCompletions } from '../shared/completions.ts'
 import { createChat } from '../shared/drivers/chat.ts'
 import { createChatLanes } from '../shared/drivers/chat-lanes.ts'
@@ -94,25 +95,16 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   const meter = createMeter({ limits, budgets, usage, countTokens, clock })
   const httpRoutes = createHttpRoutes({ redis })
   const { outgoing = createOutgoing(env) } = rim
-  const refuseWhenAway = env.HUB_REDIS_DOWN === 'refuse'
+  const { look, hashOf } = createLook({ redis, cacheRedis, admission, router: modelRouter, prompts })
   const app = createApp(
     {
       ...{ redis, clock, admission, log, version: packageJson.version },
       hubKeys: createHubKeys({ redis, keyring, now: clock.now }),
-      completions: createCompletions({
-        redis,
-        cacheRedis,
-        admission,
-        router: modelRouter,
-        prompts,
-        collapse,
-        room,
-        meter,
-        usage,
-        tally,
-        clock,
-        refuseWhenAway,
+      complete: createCompletions({
+        ...{ look, collapse, room, meter, usage, tally, clock },
+        refuseWhenAway: env.HUB_REDIS_DOWN === 'refuse',
       }),
+      hashOf,
       completionCache: createCompletionCache({ redis, cacheRedis }),
       ...{ modelRoutes, modelRouter, breakers, budgets, usage },
       prompts,

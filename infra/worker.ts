@@ -15,10 +15,11 @@ export default {
   async fetch(request: Request, env: Bindings, context: Context): Promise<Response> {
     const deferred = createDeferred(log)
     const defer = (work: Promise<unknown>) => context.waitUntil(deferred.defer(work))
-    if (!connects(env)) return hubOfIsolate(env).app.fetch(request, { defer })
+    const clientAddress = request.headers.get('cf-connecting-ip') ?? undefined
+    if (!connects(env)) return hubOfIsolate(env).app.fetch(request, { defer, clientAddress })
 
     const hub = wireHosted(env, { ...rim, tallyDelayMs: 0 })
-    const answer = Promise.resolve(hub.app.fetch(request, { defer })).then(watch)
+    const answer = Promise.resolve(hub.app.fetch(request, { defer, clientAddress })).then(watch)
     context.waitUntil(answer.then(({ over }) => over.then(deferred.settled)).finally(hub.close))
     return (await answer).response
   },

@@ -27,7 +27,7 @@ type Joined =
     }
 
 /** What the caller learned before. */
-export interface JoinKnowledge {
+interface JoinKnowledge {
   /** Redis is away. */
   away?: boolean
   /** The entry that is there, and too old. */

@@ -5,7 +5,7 @@ import type { Redis, ScriptCall } from './ports/redis.ts'
 import { createScriptCollector } from './script-collector.ts'
 import type { Replies } from './send.ts'
 
-export type LimitAlgorithm = 'sliding_window' | 'fixed_window' | 'token_bucket'
+type LimitAlgorithm = 'sliding_window' | 'fixed_window' | 'token_bucket'
 
 /** As an admin writes it on a key or a tenant. */
 export interface LimitSetting {

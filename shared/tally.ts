@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command, Redis } from './ports/redis.ts'
 
-export interface TallyTarget {
+interface TallyTarget {
   /** `hash`: whole numbers (HINCRBY), the default. `sorted-set`: any (ZINCRBY). */
   type?: 'hash' | 'sorted-set'
   /** Unix seconds. */

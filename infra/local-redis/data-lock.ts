@@ -2,7 +2,7 @@ import { closeSync, constants, existsSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { run } from './run-command.ts'
+import { run } from '../debian/run-command.ts'
 
 export interface DataLock {
   /** A descriptor to hand to Redis and then close: as long as Redis holds it, no other start touches the data. */

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { delimiter, join, resolve } from 'node:path'
+import { run } from '../debian/run-command.ts'
 import { fetchedRedis, fetchRedis } from './fetch-redis.ts'
 import { probe, type RedisServer } from './redis-server.ts'
-import { run } from './run-command.ts'
 
 export interface FindOptions {
   /** Shown to the user while something is fetched. */

@@ -1,4 +1,4 @@
-import { run } from './run-command.ts'
+import { run } from '../debian/run-command.ts'
 
 /** How to launch a redis-server: `command ...args`, then Redis's own arguments. */
 export interface RedisServer {

@@ -5,34 +5,43 @@ import { chatRequest, startHub } from './hub.ts'
 import { median, round } from './statistics.ts'
 
 const ROUNDS = 5
-const GOAL = 0.7
+/** Of the bare handler's throughput at 32 connections. */
+const GOALS: Record<string, number> = { hub: 0.7, 'hub-limited': 0.6 }
 
-/** What a stored answer costs, beside a handler that only parses, hashes and asks Redis once. */
+/**
+ * What a stored answer costs, beside a handler that only parses, hashes and asks Redis once: with a hub key, and with a
+ * hub key that has a request limit. Usage is counted in both.
+ */
 export async function cacheHit(bench: Bench): Promise<void> {
-  const { hub, key } = await startHub(bench)
+  const { hub, key, limitedKey } = await startHub(bench)
   const bare = await bench.start('test/bench/bare-hit.ts', { REDIS_URL: bench.redis.url })
   const request = chatRequest()
   await fill(bench, hub.url, key, request)
 
-  const load = { headers: { authorization: `Bearer ${key}` }, body: request, expect: '"choices"' }
-  const target = (name: string, process: typeof hub): Target => ({
+  const target = (name: string, process: typeof hub, key: string): Target => ({
     name,
     process,
-    load: { ...load, url: `${process.url}/v1/chat/completions` },
+    load: {
+      url: `${process.url}/v1/chat/completions`,
+      headers: { authorization: `Bearer ${key}` },
+      body: request,
+      expect: '"choices"',
+    },
   })
-  const targets = [target('hub', hub), target('bare', bare)]
+  const targets = [target('hub', hub, key), target('bare', bare, key), target('hub-limited', hub, limitedKey)]
   for (const each of targets) await bench.measure(each, { connections: 32, warmUp: true })
 
   for (const connections of [1, 32]) {
-    const measured: Record<string, Measurement[]> = { hub: [], bare: [] }
+    const measured: Record<string, Measurement[]> = { hub: [], bare: [], 'hub-limited': [] }
     for (let number = 1; number <= ROUNDS; number++) {
-      // Neither always goes second, when the machine is warmer or busier.
+      // Nobody always goes second, when the machine is warmer or busier.
       for (const each of number % 2 ? targets : targets.toReversed()) {
         const labels = { round: number }
         measured[each.name]!.push(await bench.measure({ ...each, labels }, { connections }))
       }
     }
-    summarise(bench, connections, measured.hub!, measured.bare!)
+    for (const name of Object.keys(GOALS))
+      summarise(bench, name, connections, measured[name]!, measured.bare!)
   }
 }
 
@@ -57,20 +66,22 @@ async function fill(bench: Bench, hubUrl: string, key: string, request: object) 
   redis.destroy()
 }
 
-function summarise(bench: Bench, connections: number, hub: Measurement[], bare: Measurement[]) {
+function summarise(bench: Bench, name: string, connections: number, hub: Measurement[], bare: Measurement[]) {
   const of = (measurements: Measurement[], field: keyof Measurement) =>
     median(measurements.map((each) => each[field]))
   const ratio = (field: keyof Measurement) =>
     round(median(hub.map((each, i) => each[field] / bare[i]![field])), 2)
   const throughput = ratio('requests_per_second')
+  const goal = GOALS[name]!
   bench.print({
     summary: 'cache-hit',
+    target: name,
     connections,
     hub_requests_per_second: of(hub, 'requests_per_second'),
     bare_requests_per_second: of(bare, 'requests_per_second'),
     throughput_ratio: throughput,
     cpu_ratio: ratio('cpu_us_per_request'),
     p50_ratio: ratio('p50_ms'),
-    ...(connections === 32 && { goal: `throughput_ratio >= ${GOAL}`, goal_met: throughput >= GOAL }),
+    ...(connections === 32 && { goal: `throughput_ratio >= ${goal}`, goal_met: throughput >= goal }),
   })
 }

@@ -19,10 +19,10 @@ export const chatRequest = (fields: object = {}) => ({
   ...fields,
 })
 
-/** The provider that answers at once, a hub in front of it, and a hub key. */
+/** The provider that answers at once, a hub in front of it, and two hub keys of one tenant, the second with a request limit. */
 export async function startHub(
   bench: Bench,
-): Promise<{ provider: BenchServer; hub: BenchServer; key: string }> {
+): Promise<{ provider: BenchServer; hub: BenchServer; key: string; limitedKey: string }> {
   const provider = await bench.start('test/support/provider.ts', {}, [answer()])
   const hub = await bench.start('infra/node.ts', {
     PORT: '0',
@@ -31,13 +31,16 @@ export async function startHub(
     OPENAI_API_KEY: 'sk-bench',
     OPENAI_BASE_URL: `${provider.url}/v1`,
   })
-  const response = await fetch(`${hub.url}/v1/keys`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ tenant: 'bench' }),
-  })
-  const { key } = (await response.json()) as { key: string }
-  return { provider, hub, key }
+  async function newKey(settings: object = {}): Promise<string> {
+    const response = await fetch(`${hub.url}/v1/keys`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ tenant: 'bench', ...settings }),
+    })
+    return ((await response.json()) as { key: string }).key
+  }
+  const limits = [{ on: 'requests', limit: 1_000_000_000, window_seconds: 60 }]
+  return { provider, hub, key: await newKey(), limitedKey: await newKey({ limits }) }
 }
 
 /** Sixteen deltas in a stream. */

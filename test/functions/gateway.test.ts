@@ -467,7 +467,7 @@ describe('over real connections', () => {
     const path = await nodeRoute(upstream.url)
     const request = http.request(node.url + path, {
       method: 'PUT',
-      headers: { ...admin, 'content-length': 10 },
+      headers: { ...admin },
     })
     request.write('first')
     expect(await begun).toBe('first')
@@ -603,6 +603,17 @@ describe('over real connections', () => {
     socket.end()
     expect(Buffer.concat(await said).toString()).toMatch(/^HTTP\/1\.1 400/)
     expect(upstream.seen).toHaveLength(0)
+  })
+
+  it('TRACE, which would show what a route adds, is 405', async () => {
+    const upstream = await startUpstream()
+    const path = await nodeRoute(upstream.url)
+    const [reply] = await once(
+      http.request(node.url + path, { method: 'TRACE', headers: admin }).end(),
+      'response',
+    )
+    expect([reply.statusCode, upstream.seen.length]).toEqual([405, 0])
+    reply.resume()
   })
 
   it('a body is framed, and none is made up', async () => {
@@ -940,7 +951,10 @@ describe('authz', () => {
       }
     }
     const owner = await get('/v1/authz')
-    expect([owner.headers.get('x-hub-tenant'), owner.headers.get('x-hub-key-id')]).toEqual(['default', null])
+    expect([owner.headers.get('x-hub-tenant'), owner.headers.get('x-hub-key-id')]).toEqual([
+      'default',
+      'admin',
+    ])
   })
 
   it('refuses with 401, 403 and 429, and says why', async () => {
