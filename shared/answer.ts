@@ -18,7 +18,7 @@ export interface Attempt {
 }
 
 export interface Answer {
-  /** Whether a new reader can still read from the first piece on. */
+  /** Whether it is on its way, and a new reader can still read from the first piece on. */
   readonly open: boolean
   /** Resolves at the first piece, or to the failure that came before it. */
   readonly started: Promise<HubError | undefined>
@@ -131,11 +131,13 @@ export function createAnswer(onIdle: () => void): Answer {
     },
     end() {
       ended = {}
+      open = false
       started.resolve(undefined)
       notify()
     },
     fail(error) {
       ended ??= { error }
+      open = false
       started.resolve(error)
       notify()
     },

@@ -56,6 +56,7 @@ export function createCollapse(options: CollapseOptions): Collapse {
         if (!inFlight) break
         const known = await inFlight.catch(() => undefined) // refused for its own caller's reasons
         if (known?.kind === 'hit') return known
+        if (known?.run.entry) return { kind: 'hit', entry: known.run.entry }
         if (known?.run.answer.open) return { ...known, collapsed: true }
         if (running.get(keys.entry) === inFlight) break
       }
@@ -70,6 +71,7 @@ export function createCollapse(options: CollapseOptions): Collapse {
         patience,
         keys,
         callBudget,
+        sharesRequests,
         first: { kind: 'alone' },
         caller: '',
         lead: async () => ({ kind: 'alone' }),
@@ -103,6 +105,7 @@ export function createCollapse(options: CollapseOptions): Collapse {
       patience,
       keys: shared ? keys : undefined,
       callBudget,
+      sharesRequests,
       first,
       caller,
       lead,

@@ -28,6 +28,8 @@ export type Lead =
 /** One answer being made, by this process or by another one. */
 export interface Run {
   answer: Answer
+  /** The entry of an answer that has ended: who asks again in this process need not wait until Redis has it. */
+  readonly entry: string | undefined
   /** Resolves when the call may go on, to the refusal where it may not. */
   begun: Promise<HubError | undefined>
   /** Settles when nothing is left to do; never rejects. Keep the runtime alive for it. */
@@ -45,17 +47,26 @@ export interface RunOptions {
   lead(patience: Patience): Promise<Lead>
   patience: Patience
   callBudget: number
+  /** Whether who asks again finds `entry`; else the end waits until Redis has it. */
+  sharesRequests: boolean
 }
 
-export function createRun({ redis, call, first, keys, caller, lead, patience, callBudget }: RunOptions): Run {
+export function createRun(options: RunOptions): Run {
+  const { redis, call, first, keys, caller, lead, patience, callBudget, sharesRequests } = options
   /** Nobody wants the answer any more. */
   const gone = new AbortController()
   const begun = Promise.withResolvers<HubError | undefined>()
   let publisher: RunPublisher | undefined
+  let entry: string | undefined
   const answer = createAnswer(() => void leave())
   const done = drive().catch((error) => answer.fail(toHubError(error)))
   if (first.kind === 'follow') begun.resolve(undefined)
-  return { answer, begun: begun.promise, done }
+  return {
+    ...{ answer, begun: begun.promise, done },
+    get entry() {
+      return entry
+    },
+  }
 
   async function drive() {
     let next: Lead | 'ended' = first
@@ -81,9 +92,12 @@ export function createRun({ redis, call, first, keys, caller, lead, patience, ca
         if (size <= ANSWER_LIMIT) pieces.push(piece)
         else await overflow()
       }
-      if (size <= ANSWER_LIMIT) await store(pieces)
+      const stored = size <= ANSWER_LIMIT ? store(pieces) : undefined
+      // Who asks again right after it finds the entry: here, or in Redis.
+      if (!sharesRequests) await stored
       attempt.end()
       answer.end()
+      await stored
     } catch (error) {
       const failure = toHubError(error)
       // Before the readers see it: who asks again right after it does not join what has failed.
@@ -103,7 +117,7 @@ export function createRun({ redis, call, first, keys, caller, lead, patience, ca
     await answer.room()
   }
 
-  /** Before the readers see the end: who asks again right after it finds the entry. A cache outage does not stop them. */
+  /** A cache outage stops nobody: what is not stored is only asked for again. */
   async function store(pieces: Piece[]) {
     const texts = pieces.map(({ data }) => data)
     const stored = call.store(call.form === 'chunk' ? fromChunks(texts) : texts[0]!)
@@ -113,6 +127,7 @@ export function createRun({ redis, call, first, keys, caller, lead, patience, ca
         await redis.wave([['SET', keys.entry, stored.entry, 'PX', stored.ttlMs]], { timeoutMs })
       }
     })
+    if (publisher) entry = stored?.entry
     await write.catch(() => {})
   }
 

@@ -12,7 +12,7 @@ export function createFetchUndici(): typeof globalThis.fetch {
     const reply = await request(url, {
       ...{ dispatcher, signal },
       method: method as 'POST',
-      headers: Object.fromEntries(new Headers(headers)),
+      headers: Object.fromEntries(headers instanceof Headers ? headers : new Headers(headers)),
       body: body as string,
     })
     const parts = reply.body[Symbol.asyncIterator]()

@@ -46,10 +46,13 @@ export function createRedisResp(options: RedisConnectionOptions): RespRedis {
       let missing = calls.length
       let settled = false
 
-      const timer = setTimeout(() => {
+      // A process that was busy finds the timer due and the reply in its socket at once: the reply goes first.
+      const timer = setTimeout(() => setImmediate(expire), timeoutMs)
+      const expire = () => {
+        if (settled) return
         fail(new RedisTimeoutError(`Redis did not answer within ${timeoutMs} ms`))
         onTimeout()
-      }, timeoutMs)
+      }
       const onAbort = signal && (() => fail(signal.reason))
       if (onAbort) signal.addEventListener('abort', onAbort, { once: true })
 

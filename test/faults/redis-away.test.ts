@@ -32,6 +32,7 @@ describe('Redis stalls', () => {
     const { redis, hub } = await start()
     const body = ask()
     await hub.complete(body)
+    await hub.settled()
     process.kill(redis.pid, 'SIGSTOP')
     const replies = await Promise.all([
       timed(hub.complete(ask())),
@@ -73,6 +74,7 @@ describe('Redis goes away', () => {
     expect((await hub.get('/readyz')).status).toBe(200)
     const body = ask()
     await hub.complete(body)
+    await hub.settled()
     await redis.stop()
     const [reply, ms] = await timed(hub.complete(body))
     expect(reply.status).toBe(200)
@@ -134,6 +136,7 @@ describe('Redis turns read-only', () => {
     const { redis, hub } = await start()
     const body = ask()
     await hub.complete(body)
+    await hub.settled()
     const operator = createRedisResp({ url: redis.url })
     await operator.wave([['REPLICAOF', '127.0.0.1', '1']])
     expect(status(await hub.complete(body))).toContain('; hit;')

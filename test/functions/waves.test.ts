@@ -29,6 +29,7 @@ describe('a request waits on Redis as seldom as it can', () => {
   it('a miss is three: look, lead, end', async () => {
     const { hub, miss } = await start({})
     await miss()
+    await expect.poll(() => hub.waves.length).toBe(3)
     expect(
       hub.waves.map((wave) => wave.map((call) => ('script' in call ? call.script.name : call[0]))),
     ).toEqual([['HMGET', 'GET'], ['lead'], ['end']])

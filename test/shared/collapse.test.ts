@@ -67,6 +67,7 @@ describe.each(['resp', 'rest'])('equal calls over two instances, the second on %
     const second = await two.complete(body)
     expect([status(first), status(second)]).toEqual(['redis-ai-hub; fwd=miss; stored', collapsed])
     expect(textOf(await readSse(second))).toBe(textOf(await readSse(first)))
+    await one.settled()
     expect(status(await two.complete(body))).toContain('; hit;')
   })
 
