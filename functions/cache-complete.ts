@@ -83,7 +83,7 @@ export function cacheComplete(
         responses: replies(200, 'The completion, or SSE', Completion),
       }),
       claimed(admission),
-      json(CompletionRequest),
+      json(CompletionRequest, { remember: true }),
       async (c) => {
         const request = c.req.valid('json')
         const directives = readCacheDirectives((name) => c.req.header(name))

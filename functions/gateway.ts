@@ -158,7 +158,7 @@ export function gateway({ admission, httpRoutes, httpGateway, outgoing }: Gatewa
     )
     .on(
       METHODS,
-      '/gateway/:path{.*}',
+      '/gateway/:path',
       describeRoute({
         summary:
           'Pass a request on to the upstream of the most specific route that matches the rest of the path',

@@ -111,11 +111,10 @@ export function createLook({ redis, cacheRedis, admission, router, prompts }: Lo
     asked: CompletionRequest,
     patience?: Patience,
   ): Promise<ChatRequest> {
-    const { prompt, messages = [], ...rest } = asked
-    const { model } = rest
-    if (!prompt) return { ...rest, model, messages }
+    const { prompt, messages, ...rest } = asked
+    if (!prompt) return asked as ChatRequest // the function checked that it has messages
     const expanded = await prompts.expand(tenant, prompt, patience)
-    return { ...rest, model, messages: [...expanded.messages, ...messages] }
+    return { ...rest, model: asked.model, messages: [...expanded.messages, ...(messages ?? [])] }
   }
 
   async function again({ entry }: CompletionKeys, patience: Patience) {

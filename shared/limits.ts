@@ -1,5 +1,4 @@
 import { Ratelimit } from '@upstash/ratelimit'
-import { LRUCache } from 'lru-cache'
 import { HubError } from './errors.ts'
 import type { Redis, ScriptCall } from './ports/redis.ts'
 import { createScriptCollector } from './script-collector.ts'
@@ -43,7 +42,7 @@ export interface LimitCheck {
 /** Rate limits by @upstash/ratelimit, in waves of ours. */
 export function createLimits(redis: Redis) {
   const collector = createScriptCollector()
-  const limiters = new LRUCache<string, Ratelimit>({ max: 10_000 })
+  const limiters = new WeakMap<Limit, Ratelimit>()
 
   const learned = collector.learn(
     [
@@ -53,22 +52,11 @@ export function createLimits(redis: Redis) {
     ].map((algorithm) => () => createLimiter('', algorithm).limit('')),
   )
 
-  function limiterOf({ prefix, on, algorithm, limit, window_seconds }: Limit): Ratelimit {
-    // Token limits are buckets: a window counts a reservation that it refuses.
-    const kind = on === 'tokens' ? 'token_bucket' : (algorithm ?? 'sliding_window')
-    const id = `${prefix} ${kind} ${limit} ${window_seconds}`
-    const known = limiters.get(id)
+  function limiterOf(limit: Limit): Ratelimit {
+    const known = limiters.get(limit)
     if (known) return known
-    const window = `${window_seconds} s` as const
-    const limiter = createLimiter(
-      prefix,
-      kind === 'token_bucket'
-        ? Ratelimit.tokenBucket(limit, window, limit)
-        : kind === 'fixed_window'
-          ? Ratelimit.fixedWindow(limit, window)
-          : Ratelimit.slidingWindow(limit, window),
-    )
-    limiters.set(id, limiter)
+    const limiter = createLimiter(limit.prefix, algorithmOf(limit))
+    limiters.set(limit, limiter)
     return limiter
   }
 
@@ -120,6 +108,15 @@ export function createLimits(redis: Redis) {
 }
 
 export type Limits = ReturnType<typeof createLimits>
+
+function algorithmOf({ on, algorithm = 'sliding_window', limit, window_seconds }: Limit) {
+  const window = `${window_seconds} s` as const
+  // A window counts a reservation that it refuses, so tokens are taken from a bucket.
+  if (on === 'tokens' || algorithm === 'token_bucket') return Ratelimit.tokenBucket(limit, window, limit)
+  return algorithm === 'fixed_window'
+    ? Ratelimit.fixedWindow(limit, window)
+    : Ratelimit.slidingWindow(limit, window)
+}
 
 /** Throws 429 when a limit refused. */
 export function refuseOverLimit(results: readonly LimitResult[], nowMs: number): void {

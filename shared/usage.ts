@@ -61,28 +61,41 @@ export interface UsageOptions {
 
 /** Requests, tokens and money per UTC day, by model and by key, in one sorted set a metric. */
 export function createUsage({ redis, tally, clock, keptDays }: UsageOptions) {
+  let current = { number: 0, name: '', target: {} }
+
+  /** Made once a day: every request asks for it. */
+  function today() {
+    const number = Math.floor(clock.now() / DAY_MS)
+    if (number !== current.number) {
+      const expireAt = (number + 1 + keptDays) * (DAY_MS / 1000)
+      current = { number, name: dayOf(number * DAY_MS), target: { type: 'sorted-set', expireAt } as const }
+    }
+    return current
+  }
+
   return {
     /** Returns work to be deferred. Kept while the process lives where Redis is away. */
     record({ tenant, model, keyId, tokens, cost = 0, saved = 0 }: UsageEvent): Promise<void> | undefined {
-      const day = dayOf(clock.now())
-      const amounts: Record<Metric, number> = {
-        requests: 1,
-        tokens: tokens ? tokens.input + tokens.cachedRead + tokens.cacheWrite + tokens.output : 0,
-        input: tokens?.input ?? 0,
-        cached_read: tokens?.cachedRead ?? 0,
-        cache_write: tokens?.cacheWrite ?? 0,
-        output: tokens?.output ?? 0,
-        reasoning: tokens?.reasoning ?? 0,
-        estimated: Number(tokens?.estimated ?? false),
-        cost,
-        saved,
-      }
-      const expireAt = Math.floor(clock.now() / 1000) + keptDays * 86_400
+      const day = today()
+      const members = [`model:${model}`, `key:${keyId ?? 'none'}`]
       let work: Promise<void> | undefined
-      for (const [metric, by] of Object.entries(amounts)) {
-        if (by === 0) continue
-        const members = { [`model:${model}`]: by, [`key:${keyId ?? 'none'}`]: by }
-        work = tally.add(usageKey(tenant, metric, day), members, { type: 'sorted-set', expireAt }) ?? work
+      const count = (metric: Metric, by: number) => {
+        if (by === 0) return
+        const counts = { [members[0]!]: by, [members[1]!]: by }
+        work = tally.add(usageKey(tenant, metric, day.name), counts, day.target) ?? work
+      }
+      count('requests', 1)
+      count('cost', cost)
+      count('saved', saved)
+      if (tokens) {
+        const { input, cachedRead, cacheWrite, output, reasoning, estimated } = tokens
+        count('tokens', input + cachedRead + cacheWrite + output)
+        count('input', input)
+        count('cached_read', cachedRead)
+        count('cache_write', cacheWrite)
+        count('output', output)
+        count('reasoning', reasoning)
+        count('estimated', Number(estimated))
       }
       return work
     },

@@ -20,6 +20,11 @@ async function envelope(response: Response) {
 describe('bad input gets a clear error in OpenAI’s envelope', () => {
   it.each([
     ['malformed JSON', '{"model":', { status: 400, code: 'invalid_json', param: 'body' }],
+    [
+      'deep nesting',
+      JSON.stringify({ ...ask('x'), extra: JSON.parse('['.repeat(400) + ']'.repeat(400)) }),
+      { status: 400, code: 'invalid_json', param: 'body' },
+    ],
     ['no object', '[]', { status: 400, param: 'body' }],
     ['no model', { messages: [] }, { status: 400, param: 'model' }],
     ['no messages', { model: 'm' }, { status: 400, param: 'messages' }],
