@@ -64,6 +64,7 @@ export function createApp(
         openapi: '3.1.0',
         info: {
           title: 'redis-ai-hub',
+          description: 'The AI back end next to your Redis.',
           version: deps.version,
           license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
         },
