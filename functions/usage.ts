@@ -5,6 +5,10 @@ import type { App, Deps } from './deps.ts'
 import { admitted, query, replies } from './http.ts'
 
 const Day = z.iso.date().describe('UTC day, yyyy-mm-dd')
+/** A day, or a time in it. */
+const Moment = z
+  .union([z.iso.date(), z.iso.datetime({ offset: true })])
+  .transform((text) => new Date(text).toISOString().slice(0, 10))
 const MOST_DAYS = 366
 
 const Row = z.looseObject({
@@ -26,8 +30,8 @@ export function usage({ usage, admission, clock }: Pick<Deps, 'usage' | 'admissi
   const today = () => new Date(clock.now()).toISOString().slice(0, 10)
   const Query = z
     .object({
-      from: Day.optional(),
-      to: Day.optional(),
+      from: Moment.optional(),
+      to: Moment.optional(),
       group_by: z.enum(['model', 'key', 'day']).default('model'),
     })
     .transform(({ from, to, group_by }) => {

@@ -51,7 +51,6 @@ export const Env = z
       .describe('Completions while Redis is away: `answer` past the cache, or `refuse` with 503.'),
     HUB_ADMIN_KEY: z
       .string()
-      .min(16, 'must have 16 characters or more')
       .refine((key) => !key.startsWith('hub_'), 'must not begin with hub_: hub keys do')
       .optional()
       .describe(
@@ -59,12 +58,10 @@ export const Env = z
       ),
     HUB_KEY_SECRET: z
       .string()
-      .min(16, 'must have 16 characters or more')
       .optional()
       .describe('Signs hub keys. By default derived from `HUB_ADMIN_KEY`, or kept in the data folder.'),
     HUB_SECRET_KEY: z
       .string()
-      .min(16, 'must have 16 characters or more')
       .optional()
       .describe(
         'Encrypts what Redis must not show, such as tenants’ provider credentials. The same on every instance.',

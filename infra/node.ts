@@ -21,6 +21,9 @@ async function main() {
       `HOST is ${env.HOST}: without HUB_ADMIN_KEY the hub serves loopback only. Set HUB_ADMIN_KEY.`,
     )
   }
+  for (const name of ['HUB_ADMIN_KEY', 'HUB_KEY_SECRET', 'HUB_SECRET_KEY'] as const) {
+    if (env[name] && env[name].length < 16) say(`${name} is short: use 16 random characters or more.`)
+  }
   const local = env.REDIS_URL || env.UPSTASH_REDIS_REST_URL ? undefined : await startLocal(env)
   const keySecret = env.HUB_KEY_SECRET || env.HUB_ADMIN_KEY ? undefined : keptSecret(env.HUB_DATA_DIR)
   const variables = local ? { ...process.env, REDIS_URL: local.url } : process.env

@@ -110,7 +110,7 @@ export function createUsage({ redis, tally, clock, keptDays }: UsageOptions) {
       const days = daysBetween(from, to)
       const metrics = Object.keys(METRICS) as Metric[]
       const rows = new Map<string, UsageRow>()
-      if (groupBy === 'day') for (const day of days) rows.set(day, emptyRow())
+      if (groupBy === 'day') for (const day of days) rows.set(dashed(day), emptyRow())
       const asked = days.flatMap((day) => metrics.map((metric) => ({ day, metric })))
       const calls = asked.map(
         ({ day, metric }): Command => ['ZRANGE', usageKey(tenant, metric, day), 0, -1, 'WITHSCORES'],
@@ -124,7 +124,7 @@ export function createUsage({ redis, tally, clock, keptDays }: UsageOptions) {
           const [kind, ...name] = list[at]!.split(':')
           // Each request counts once by model and once by key: a day is the sum over models.
           if (kind !== (groupBy === 'key' ? 'key' : 'model')) continue
-          const group = groupBy === 'day' ? day : name.join(':')
+          const group = groupBy === 'day' ? dashed(day) : name.join(':')
           const row = rows.get(group) ?? emptyRow()
           row[METRICS[metric]] += Number(list[at + 1])
           rows.set(group, row)
@@ -140,6 +140,9 @@ export type Usage = ReturnType<typeof createUsage>
 
 /** `yyyymmdd`, UTC. */
 const dayOf = (ms: number) => new Date(ms).toISOString().slice(0, 10).replaceAll('-', '')
+
+/** RFC 3339 */
+const dashed = (day: string) => `${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}`
 
 function daysBetween(from: string, to: string): string[] {
   const days: string[] = []

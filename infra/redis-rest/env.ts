@@ -1,6 +1,6 @@
 import { z } from 'zod'
 
-const token = z.string().min(16, 'needs at least 16 characters').optional()
+const token = z.string().min(1).optional()
 
 const BridgeEnv = z
   .object({

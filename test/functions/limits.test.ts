@@ -199,7 +199,7 @@ describe('usage', () => {
     expect((await report(caller.headers, '?group_by=key')).data).toEqual([
       expect.objectContaining({ key: caller.id, ...expected }),
     ])
-    const today = new Date().toISOString().slice(0, 10).replaceAll('-', '')
+    const today = new Date().toISOString().slice(0, 10)
     expect((await report(caller.headers, '?group_by=day')).data).toEqual([
       expect.objectContaining({ day: today, ...expected }),
     ])
@@ -221,6 +221,16 @@ describe('usage', () => {
     expect(data[0]).toMatchObject({ requests: 1, estimated: 1 })
     expect(data[0].output_tokens).toBeGreaterThan(2)
     expect(data[0].input_tokens).toBeGreaterThan(5)
+  })
+
+  it('takes days and times', async () => {
+    const { headers } = await newCaller({})
+    const reply = await report(headers, '?from=2026-03-01&to=2026-03-02T23:30:00-02:00&group_by=day')
+    expect(reply.data.map(({ day }: { day: string }) => day)).toEqual([
+      '2026-03-01',
+      '2026-03-02',
+      '2026-03-03',
+    ])
   })
 
   it('keeps tenants apart, and dates in order', async () => {
