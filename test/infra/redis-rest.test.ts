@@ -401,8 +401,10 @@ describe('scripts that allow key locking', () => {
 
 describe('npm run bridge', () => {
   test('names every bad variable at once', () => {
-    const bad = { REDIS_URL: 'http://x', PORT: '99999', HUB_BRIDGE_TOKEN: 'short' }
-    expect(() => readBridgeEnv(bad)).toThrow(/REDIS_URL:.*\n.*PORT:.*\n.*HUB_BRIDGE_TOKEN:/)
+    const bad = { REDIS_URL: 'http://x', PORT: '99999' }
+    expect(() => readBridgeEnv(bad)).toThrow(/REDIS_URL:.*\n.*PORT:/)
+    const same = { REDIS_URL: 'redis://h:1', HUB_BRIDGE_TOKEN: 'one', HUB_BRIDGE_READONLY_TOKEN: 'one' }
+    expect(() => readBridgeEnv(same)).toThrow(/HUB_BRIDGE_READONLY_TOKEN: must differ/)
     expect(() => readBridgeEnv({ REDIS_URL: '' })).toThrow(/REDIS_URL/)
     expect(readBridgeEnv({ REDIS_URL: 'redis://h:1' })).toEqual({
       REDIS_URL: 'redis://h:1',
