@@ -289,14 +289,14 @@ describe.each([
   test('a bad environment is told by the names of its variables, not by their values', async () => {
     const secret = 'sk-0123456789'
     await using hub = await start(
-      { HUB_ADMIN_KEY: 'short', HUB_PROVIDERS: secret, UPSTASH_REDIS_REST_URL: secret },
+      { HUB_ADMIN_KEY: 'hub_short', HUB_PROVIDERS: secret, UPSTASH_REDIS_REST_URL: secret },
       { ready: false },
     )
     const text = await (await fetch(`${hub.url}/v1/models`)).text()
     for (const name of ['HUB_ADMIN_KEY', 'HUB_PROVIDERS', 'UPSTASH_REDIS_REST_URL'])
       expect(text).toContain(name)
     expect(text).not.toContain('sk-')
-    expect(text).not.toContain('short')
+    expect(text).not.toContain('hub_short')
   })
 })
 
