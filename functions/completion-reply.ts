@@ -43,7 +43,9 @@ export async function renderStream(
     left.abort()
     void chunks.return(undefined)
   }
-  c.req.raw.signal.addEventListener('abort', leave, { once: true })
+  // An abort that has happened is not told again; a generator that is returned before it began would not clean up.
+  if (c.req.raw.signal.aborted) left.abort()
+  else c.req.raw.signal.addEventListener('abort', leave, { once: true })
   const first = await chunks.next()
   const encoder = new TextEncoder()
   const body = new ReadableStream<Uint8Array>({

@@ -16,7 +16,7 @@ const say = (line: string) => console.log(line)
 
 async function main() {
   const env = readEnv(process.env)
-  if (!env.HUB_ADMIN_KEY && !/^(localhost|127\.|::1$)/.test(env.HOST)) {
+  if (!env.HUB_ADMIN_KEY && !/^(localhost|127(\.\d{1,3}){3}|::1)$/.test(env.HOST)) {
     throw new Error(
       `HOST is ${env.HOST}: without HUB_ADMIN_KEY the hub serves loopback only. Set HUB_ADMIN_KEY.`,
     )

@@ -1,4 +1,5 @@
 import type { Caller } from './admission.ts'
+import { ANSWER_LIMIT } from './answer.ts'
 import type { Budgets, Reservation } from './budgets.ts'
 import { HubError, toHubError } from './errors.ts'
 import { newId } from './ids.ts'
@@ -30,6 +31,17 @@ export interface MeterOptions {
 /** Longer than a look at the cache: a call that cannot be paid for is refused, and it takes a provider's time anyway. */
 const HOLD_MS = 1_000
 
+/** What came of an answer: for counting it where the provider does not, its beginning is enough. */
+interface Sent {
+  kept: string[]
+  /** Characters. */
+  keptSize: number
+  size: number
+}
+
+/** Of English, roughly: for one piece that is too large to be kept. */
+const CHARACTERS_A_TOKEN = 4
+
 interface Held {
   tokens: LimitResult[]
   estimate: TokenUsage
@@ -53,16 +65,20 @@ export function createMeter({ limits, budgets, usage, countTokens, clock }: Mete
         held = await hold(call)
       },
       async *open(signal) {
-        const texts: string[] = []
+        const sent: Sent = { kept: [], keptSize: 0, size: 0 }
         let stated: TokenUsage | undefined
         try {
           for await (const data of call.open(signal)) {
-            texts.push(data)
+            sent.size += data.length
+            if (sent.size <= ANSWER_LIMIT) {
+              sent.kept.push(data)
+              sent.keptSize = sent.size
+            }
             stated = usageOf(data) ?? stated
             yield data
           }
         } finally {
-          call.defer(settle(call, held, texts, stated))
+          call.defer(settle(call, held, sent, stated))
         }
       },
     }
@@ -93,10 +109,10 @@ export function createMeter({ limits, budgets, usage, countTokens, clock }: Mete
     }
   }
 
-  async function settle(call: MeteredCall, held: Held | undefined, texts: string[], stated?: TokenUsage) {
+  async function settle(call: MeteredCall, held: Held | undefined, sent: Sent, stated?: TokenUsage) {
     const { caller, request } = call
     const target = call.answeredBy()
-    const tokens = stated ?? (texts.length > 0 ? await estimated(request, texts) : undefined)
+    const tokens = stated ?? (sent.size > 0 ? await estimated(request, sent) : undefined)
     const cost = tokens ? costOf(tokens, target.price) : 0
     const { tenant, keyId } = caller
     const used = tokens ? tokens.input + tokens.cachedRead + tokens.cacheWrite + tokens.output : 0
@@ -108,13 +124,14 @@ export function createMeter({ limits, budgets, usage, countTokens, clock }: Mete
     ])
   }
 
-  /** Also of an answer that broke off: the provider charges for what it sent. */
-  async function estimated(request: ChatRequest, texts: string[]): Promise<TokenUsage> {
+  /** Also of an answer that broke off: the provider charges for what it sent. What was not kept is taken to be like what was. */
+  async function estimated(request: ChatRequest, { kept, keptSize, size }: Sent): Promise<TokenUsage> {
     const [input, output] = await Promise.all([
       countTokens(promptText(request)),
-      countTokens(texts.map(answerText).join('')),
+      countTokens(kept.map(answerText).join('')),
     ])
-    return { input, cachedRead: 0, cacheWrite: 0, output, reasoning: 0, estimated: true }
+    const all = keptSize > 0 ? Math.ceil((output * size) / keptSize) : Math.ceil(size / CHARACTERS_A_TOKEN)
+    return { input, cachedRead: 0, cacheWrite: 0, output: all, reasoning: 0, estimated: true }
   }
 }
 

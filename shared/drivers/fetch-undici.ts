@@ -28,7 +28,6 @@ export function createFetchUndici(): typeof globalThis.fetch {
         getReader: () => ({
           read: () => parts.next(),
           cancel: async () => void reply.body.destroy(),
-          releaseLock() {},
         }),
       },
     }

@@ -161,6 +161,15 @@ describe('a provider’s bad day', () => {
     await expect.poll(() => hub.provider.aborted, { timeout: 3_000 }).toBe(aborted + 1)
   })
 
+  it('a client that has left before the stream begins leaves no provider’s call behind', async () => {
+    const { aborted, count } = hub.provider
+    const body = ask(undefined, { stream: true, mock: { delayMs: 300, text: 'one two' } })
+    await (await hub.complete(body, {}, AbortSignal.abort())).text().catch(() => {})
+    await hub.settled()
+    // It was not made, or it was ended: never left to run.
+    await expect.poll(() => hub.provider.aborted - aborted).toBe(hub.provider.count - count)
+  })
+
   it('a client that leaves a JSON call ends the provider’s call', async () => {
     const aborted = hub.provider.aborted
     const left = new AbortController()

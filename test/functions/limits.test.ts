@@ -223,6 +223,17 @@ describe('usage', () => {
     expect(data[0].input_tokens).toBeGreaterThan(5)
   })
 
+  it('of a stream past 1 MiB keeps a part, and counts all of it', async () => {
+    const caller = await newCaller({})
+    const deltas = Array.from({ length: 60 }, () => 'word '.repeat(10_000))
+    const body = ask(undefined, { stream: true, mock: { deltas, cut: 'end' } }) // ends after half of them
+    await readSse(await caller.complete(body))
+    await hub.settled()
+    const { data } = await report(caller.headers)
+    expect(data[0].output_tokens).toBeGreaterThan(250_000)
+    expect(data[0].output_tokens).toBeLessThan(400_000)
+  })
+
   it('takes days and times', async () => {
     const { headers } = await newCaller({})
     const reply = await report(headers, '?from=2026-03-01&to=2026-03-02T23:30:00-02:00&group_by=day')

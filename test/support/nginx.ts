@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import {
@@ -12,6 +11,7 @@ import {
   unpackedCommand,
 } from '../../infra/debian/fetch-packages.ts'
 import { run } from '../../infra/debian/run-command.ts'
+import { freePort } from '../../infra/local-redis/run-redis.ts'
 import { until } from './hub.ts'
 
 interface Program {
@@ -97,12 +97,3 @@ http {
 ${site}
 }
 `
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
