@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
-import { readCacheDirectives } from '../shared/cache-directives.ts'
+import { readCacheDirectives } from '../shared/completions/cache-directives.ts'
 import { renderJson, renderStream } from './completion-reply.ts'
 import type { App, Deps } from './deps.ts'
 import { admitted, claimed, json, replies } from './http.ts'

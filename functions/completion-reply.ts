@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
-import { fromChunks, isUsageChunk, toChunks } from '../shared/completion-chunks.ts'
-import type { CompletionRequest } from '../shared/completion-look.ts'
-import type { Completed } from '../shared/completions.ts'
+import { fromChunks, isUsageChunk, toChunks } from '../shared/completions/completion-chunks.ts'
+import type { CompletionRequest } from '../shared/completions/completion-look.ts'
+import type { Completed } from '../shared/completions/completions.ts'
 import { toHubError } from '../shared/errors.ts'
 import type { App } from './deps.ts'
 

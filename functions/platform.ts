@@ -1,8 +1,8 @@
 import { Hono } from 'hono'
 import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
-import type { BreakerStatus } from '../shared/breaker-memory.ts'
 import { DEFAULT_TENANT, NAME } from '../shared/keys.ts'
+import type { BreakerStatus } from '../shared/models/breaker-memory.ts'
 import type { App, Deps } from './deps.ts'
 import { admitted, json, query, replies } from './http.ts'
 

@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
 import { NAME } from '../shared/keys.ts'
-import { VARIABLE_NAME, VARIABLE_TYPES } from '../shared/prompt-template.ts'
+import { VARIABLE_NAME, VARIABLE_TYPES } from '../shared/prompts/prompt-template.ts'
 import type { App, Deps } from './deps.ts'
 import { admitted, json, query, replies } from './http.ts'
 

@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache'
-import type { Budget, BudgetSetting } from './budgets.ts'
 import { HubError, toHubError } from './errors.ts'
 import { type HubKey, type HubKeyRecord, type Keyring, sameSecret } from './hub-keys.ts'
 import { DEFAULT_TENANT, hubKeysKey, rateLimitPrefix, TENANT_FIELD } from './keys.ts'
+import type { Budget, BudgetSetting } from './metering/budgets.ts'
 import {
   type Limit,
   type LimitCheck,
@@ -10,7 +10,7 @@ import {
   type Limits,
   rateLimitHeaders,
   refuseOverLimit,
-} from './limits.ts'
+} from './metering/limits.ts'
 import type { Clock } from './ports/clock.ts'
 import type { Command, Redis, Reply, ScriptCall } from './ports/redis.ts'
 import type { Replies } from './send.ts'

@@ -1,10 +1,10 @@
 import { createHmac, hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { TenantSettings } from './admission.ts'
-import type { BudgetSetting } from './budgets.ts'
 import { HubError } from './errors.ts'
 import { hubKeysKey, TENANT_FIELD, TENANTS_KEY } from './keys.ts'
-import type { LimitSetting } from './limits.ts'
+import type { BudgetSetting } from './metering/budgets.ts'
+import type { LimitSetting } from './metering/limits.ts'
 import type { Redis } from './ports/redis.ts'
 import { send } from './send.ts'
 

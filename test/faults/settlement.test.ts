@@ -1,8 +1,8 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type Budget, createBudgets } from '../../shared/budgets.ts'
 import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
-import { createTally } from '../../shared/tally.ts'
-import { createUsage } from '../../shared/usage.ts'
+import { type Budget, createBudgets } from '../../shared/metering/budgets.ts'
+import { createTally } from '../../shared/metering/tally.ts'
+import { createUsage } from '../../shared/metering/usage.ts'
 import { startTestRedis } from '../support/redis.ts'
 
 async function start() {

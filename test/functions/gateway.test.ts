@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { isPublicAddress } from '../../shared/drivers/outgoing-address.ts'
 import { createOutgoingFetch } from '../../shared/drivers/outgoing-fetch.ts'
 import { createOutgoingNode } from '../../shared/drivers/outgoing-node.ts'
-import { createRouteTable } from '../../shared/http-route-table.ts'
+import { createRouteTable } from '../../shared/http-gateway/http-route-table.ts'
 import { startApp, type TestApp, unique } from '../support/app.ts'
 import { startTestBridge } from '../support/bridge.ts'
 import { ADMIN_KEY, type NodeHub, startNodeHub } from '../support/hub.ts'

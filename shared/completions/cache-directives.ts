@@ -1,0 +1,46 @@
+import { HubError } from '../errors.ts'
+
+/** What a caller asks of the cache (RFC 9111 request directives, `x-hub-cache-ttl`). */
+export interface CacheDirectives {
+  read: boolean
+  write: boolean
+  onlyIfCached: boolean
+  /** Accept only entries younger than this. */
+  maxAgeSeconds: number
+  /** Exact; without it the default hour, shortened by up to 10 %. */
+  ttlSeconds?: number
+}
+
+const DEFAULTS: CacheDirectives = {
+  read: true,
+  write: true,
+  onlyIfCached: false,
+  maxAgeSeconds: Number.POSITIVE_INFINITY,
+}
+
+/** A year: Redis would take more, nobody means it. */
+const LONGEST_TTL_SECONDS = 31_536_000
+
+export function readCacheDirectives(header: (name: string) => string | undefined): CacheDirectives {
+  const control = header('cache-control')
+  const ttl = header('x-hub-cache-ttl')
+  if (control === undefined && ttl === undefined) return DEFAULTS
+  const directives = { ...DEFAULTS }
+  for (const part of control?.split(',') ?? []) {
+    const [name, value] = part.trim().toLowerCase().split('=')
+    if (name === 'no-store') directives.read = directives.write = false
+    else if (name === 'no-cache') directives.read = false
+    else if (name === 'only-if-cached') directives.onlyIfCached = true
+    else if (name === 'max-age')
+      directives.maxAgeSeconds = seconds('cache-control', value?.replaceAll('"', ''), 0)
+  }
+  if (ttl !== undefined) directives.ttlSeconds = seconds('x-hub-cache-ttl', ttl.trim(), 1)
+  return directives
+}
+
+function seconds(param: string, value: string | undefined, least: number): number {
+  const number = /^\d{1,9}$/.test(value ?? '') ? Number(value) : -1
+  if (number >= least && number <= LONGEST_TTL_SECONDS) return number
+  const message = `${param}: seconds must be a whole number from ${least} to ${LONGEST_TTL_SECONDS}.`
+  throw new HubError({ code: 'invalid_header', status: 400, message, param })
+}

@@ -1,0 +1,165 @@
+import type { Claim } from '../admission.ts'
+import type { CacheRoom } from '../cache-room.ts'
+import { HubError, RedisUnavailableError, toHubError } from '../errors.ts'
+import { COMPLETION_TTL_SECONDS, cacheStatsKey } from '../keys.ts'
+import type { Meter } from '../metering/meter.ts'
+import type { Tally } from '../metering/tally.ts'
+import type { Usage } from '../metering/usage.ts'
+import type { ChatTarget } from '../ports/chat.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Answer } from './answer.ts'
+import type { CacheDirectives } from './cache-directives.ts'
+import type { Collapse } from './collapse.ts'
+import { type CompletionEntry, decodeEntry, encodeEntry, toEntry } from './completion-entry.ts'
+import type { CompletionRequest, Look, Looked } from './completion-look.ts'
+import { createPatience } from './patience.ts'
+import type { Run, SharedCall } from './run.ts'
+
+export interface CompletionCall {
+  claim: Claim
+  request: CompletionRequest
+  directives: CacheDirectives
+  /** Keeps the runtime alive for work that the caller does not wait for. */
+  defer(work: Promise<unknown>): void
+}
+
+export type Completed = {
+  /** `Cache-Status` (RFC 9211), and `RateLimit` where the caller has limits. */
+  headers: Record<string, string>
+} & ({ kind: 'hit'; entry: CompletionEntry; ageSeconds: number } | { kind: 'answer'; answer: Answer })
+
+export interface CompletionsOptions {
+  look: Look['look']
+  collapse: Collapse
+  room: CacheRoom
+  meter: Meter
+  usage: Usage
+  tally: Tally
+  clock: Clock
+  /** 503 while Redis is away, instead of answering past the cache. */
+  refuseWhenAway: boolean
+}
+
+type Verdict = 'hits' | 'misses' | 'collapsed' | 'bypassed'
+
+const NAME = 'redis-ai-hub'
+
+/** Completions through the cache: an equal call is answered from Redis, equal running calls share one provider call. */
+export function createCompletions(options: CompletionsOptions) {
+  const { look, collapse, room, meter, usage, tally, clock } = options
+
+  return async function complete(asked: CompletionCall): Promise<Completed> {
+    const { directives, defer } = asked
+    const patience = createPatience()
+    const looked = await look(asked, patience)
+    const { tenant, caller, keys, route, found } = looked
+
+    const away = found instanceof Error
+    if (away && options.refuseWhenAway) {
+      throw toHubError(
+        found instanceof RedisUnavailableError ? found : new RedisUnavailableError(found.message),
+      )
+    }
+    const entry = typeof found === 'string' ? decodeEntry(found) : undefined
+    const age = entry ? clock.now() / 1000 - entry.timestamp : 0
+    const stale = entry !== undefined && age >= entry.ttlSeconds
+    const old = entry !== undefined && !stale && age >= directives.maxAgeSeconds
+    if (entry && !stale && !old) return hit(entry)
+    if (directives.onlyIfCached) throw notCached()
+
+    const call = callOf(looked)
+    if (!directives.read || old) {
+      const run = collapse.alone(call, patience, directives.write ? keys : undefined)
+      return answered(run, 'misses', directives.write ? 'fwd=request; stored' : 'fwd=request')
+    }
+    const joined = await collapse.join(keys, call, patience, {
+      away,
+      stale: stale && typeof found === 'string' ? found : undefined,
+    })
+    if (joined.kind === 'hit') {
+      const stored = decodeEntry(joined.entry)
+      if (stored) return hit(stored)
+      return answered(collapse.alone(call, patience, keys), 'misses', 'fwd=miss; stored')
+    }
+    const { run } = joined
+    if (entry && stale) {
+      const failure = await run.answer.started
+      if (failure && failure.status >= 500) return hit(entry, 'stale-if-error')
+    }
+    if (joined.collapsed) {
+      recordUse(route.name)
+      return answered(run, 'collapsed', 'fwd=miss; collapsed')
+    }
+    if (!joined.shared) return answered(run, 'bypassed', 'fwd=bypass')
+    defer(room.look())
+    return answered(run, 'misses', room.free() ? 'fwd=miss; stored' : 'fwd=miss')
+
+    function hit(entry: CompletionEntry, detail = 'exact'): Completed {
+      count('hits', entry.tokens)
+      recordUse(entry.model, entry.cost)
+      const ageSeconds = Math.max(0, Math.floor(clock.now() / 1000) - entry.timestamp)
+      const ttl = entry.ttlSeconds - ageSeconds
+      return { kind: 'hit', entry, ageSeconds, headers: headersOf(`hit; ttl=${ttl}; detail=${detail}`) }
+    }
+
+    function answered({ answer, done }: Run, verdict: Verdict, status: string): Completed {
+      defer(done)
+      count(verdict)
+      return { kind: 'answer', answer, headers: headersOf(status) }
+    }
+
+    function headersOf(status: string) {
+      return { ...looked.headers, 'Cache-Status': `${NAME}; ${status}` }
+    }
+
+    function count(verdict: Verdict, savedTokens = 0) {
+      const counts: Record<string, number> = { [verdict]: 1 }
+      if (savedTokens > 0) counts.saved_tokens = savedTokens
+      deferMaybe(tally.add(cacheStatsKey(tenant), counts))
+    }
+
+    /** Of who did not call the provider; the meter records the others. */
+    function recordUse(model: string, saved?: number) {
+      deferMaybe(usage.record({ tenant, model, keyId: caller.keyId, saved }))
+    }
+
+    function deferMaybe(work: Promise<void> | undefined) {
+      if (work) defer(work)
+    }
+
+    function callOf({ request }: Looked): SharedCall {
+      let answeredBy = route.target
+      const onTarget = (target: ChatTarget) => {
+        answeredBy = target
+      }
+      const { hold, open } = meter({
+        ...{ caller, request, defer, target: route.target },
+        answeredBy: () => answeredBy,
+        open: (signal) => route.call(request, { signal, defer, onTarget }),
+      })
+      return {
+        form: request.stream ? 'chunk' : 'completion',
+        hold,
+        open,
+        store(response) {
+          if (!directives.write || !room.free()) return undefined
+          // Entries of one moment do not all expire in one moment.
+          const jittered = () => Math.round(COMPLETION_TTL_SECONDS * (1 - Math.random() * 0.1))
+          const ttlSeconds = directives.ttlSeconds ?? jittered()
+          const entry = toEntry(answeredBy, response, clock.now(), ttlSeconds)
+          return { entry: encodeEntry(entry), ttlMs: (ttlSeconds + route.staleIfErrorSeconds) * 1000 }
+        },
+      }
+    }
+  }
+}
+
+export type Completions = ReturnType<typeof createCompletions>
+
+const notCached = () =>
+  new HubError({
+    code: 'not_cached',
+    status: 504,
+    message: 'No stored answer, and `Cache-Control: only-if-cached` asks for none but that.',
+    headers: { 'Cache-Status': `${NAME}; fwd=miss` },
+  })
