@@ -1,3 +1,5 @@
+import type { ChunkRef, VectorKeys } from './ports/vectors.ts'
+
 /**
  * Every Redis key of the hub. The default tenant has the bare key, others `t:<tenant>:` before it. A key that a script
  * uses together with base key K is `{K}:suffix`, so both share K's Cluster slot. TTLs stand beside their key.
@@ -89,6 +91,67 @@ export const RUN_LEASE_MS = 5_000
 
 /** How long the end of a run stays readable for those who follow it. */
 export const RUN_ENDED_MS = 30_000
+
+/** Hash: name → definition of an index, or where an alias leads. */
+export const indexesKey = (tenant: string) => `${prefix(tenant)}indexes`
+
+/** Hash: a document's text, metadata, SHA-256 and the version that counts. */
+export const documentKey = (tenant: string, index: string, id: string) =>
+  `${prefix(tenant)}docmeta:${index}:${escapeId(id)}`
+
+/** Sorted set of an index's document ids, all with score 0. */
+export const documentIdsKey = (tenant: string, index: string) => `${prefix(tenant)}docs:${index}`
+
+/** Sorted set of the whole hub: versions to remove (JSON), by when (Unix ms). */
+export const SWEEPS_KEY = 'sweeps'
+
+/** Set: hashes of stored answers that cite the document. Kept as long as the longest-lived of them. */
+export const citedByKey = (tenant: string, index: string, id: string) =>
+  `${prefix(tenant)}cites:${index}:${escapeId(id)}`
+
+/** String: a vector, as base64 of little-endian float32. */
+export const embeddingKey = (tenant: string, hash: string) => `${prefix(tenant)}embed:cache:${hash}`
+
+/** Hash of a job; `results` is a hash: item → how it went. */
+export function jobKeys(tenant: string, id: string) {
+  const job = `${prefix(tenant)}job:${id}`
+  return { job, results: `{${job}}:results` }
+}
+
+/** Stream of the whole hub: documents to embed; and its dead letters. */
+export const EMBED_STREAM = 'embed:jobs'
+export const EMBED_DEAD = `{${EMBED_STREAM}}:dead`
+
+/** Keys of the vectors port. A chunk's name is `<document id>#<version>.<n>`, the same wherever it is a member. */
+export const vectorKeys: VectorKeys = {
+  chunk: (index, chunk) => vectorKeys.chunkPrefix(index) + chunkName(chunk),
+  chunkPrefix: ({ tenant, name }) => `${prefix(tenant)}doc:${name}:`,
+  readChunk(index, key) {
+    const start = vectorKeys.chunkPrefix(index)
+    return key.startsWith(start) ? readChunkName(key.slice(start.length)) : undefined
+  },
+  vectors(index, partition, tag) {
+    const all = `${prefix(index.tenant)}vec:${index.name}:${partition}`
+    return tag === undefined ? all : `{${all}}:${escapeId(tag)}`
+  },
+  postings: (index, partition, term) =>
+    `{${prefix(index.tenant)}lex:${index.name}:${partition}}:${escapeId(term)}`,
+  tagged: (index, partition, field, value) =>
+    `{${prefix(index.tenant)}attr:${index.name}:${partition}}:tag:${escapeId(field)}:${escapeId(value)}`,
+  numbered: (index, partition, field) =>
+    `{${prefix(index.tenant)}attr:${index.name}:${partition}}:number:${escapeId(field)}`,
+  name: ({ tenant, name }) => `${tenant}:${name}`,
+}
+
+function chunkName({ documentId, version, n }: ChunkRef): string {
+  return `${escapeId(documentId)}#${version}.${n}`
+}
+
+function readChunkName(name: string): ChunkRef | undefined {
+  const [, id, version, n] = /^(.*)#(\d+)\.(\d+)$/s.exec(name) ?? []
+  if (id === undefined) return undefined
+  return { documentId: decodeURIComponent(id), version: Number(version), n: Number(n) }
+}
 
 function prefix(tenant: string): string {
   return tenant === DEFAULT_TENANT ? '' : `t:${tenant}:`

@@ -122,6 +122,7 @@ export function createRedisResp(options: RedisConnectionOptions): RespRedis {
     subscribe: subscriptions.subscribe,
     subscribePattern: subscriptions.subscribePattern,
     wakeUps: 'push',
+    binary: true,
     async close() {
       await Promise.all([connection.close(), subscriptions.close()])
     },

@@ -83,6 +83,7 @@ export function createRedisRest({ url, token }: RedisRestOptions): Redis {
       return { close }
     },
     wakeUps: 'poll',
+    binary: false,
     async close() {
       await Promise.all([...subscriptions].map((close) => close()))
     },

@@ -66,5 +66,7 @@ export interface Redis {
   ): Promise<Subscription>
   /** `push`: a subscription costs one shared connection. `poll`: it costs an HTTP request each, so followers poll. */
   readonly wakeUps: 'push' | 'poll'
+  /** Whether it carries bytes that are not UTF-8. */
+  readonly binary: boolean
   close(): Promise<void>
 }
