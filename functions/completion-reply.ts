@@ -2,43 +2,37 @@ import type { Context } from 'hono'
 import { fromChunks, isUsageChunk, toChunks } from '../shared/completions/completion-chunks.ts'
 import type { CompletionRequest } from '../shared/completions/completion-look.ts'
 import type { Completed } from '../shared/completions/completions.ts'
+import { readCompleted } from '../shared/completions/read-completed.ts'
 import { toHubError } from '../shared/errors.ts'
 import type { App } from './deps.ts'
 
 /** The answer as one `chat.completion`: a stored or passed-on one byte for byte. */
 export async function renderJson(c: Context<App>, completed: Completed): Promise<Response> {
-  const headers = headersOf(completed, 'application/json')
-  if (completed.kind === 'hit') return c.body(completed.entry.response, 200, headers)
-  let chunks: string[] = []
-  let whole: string | undefined
-  const restart = () => {
-    chunks = []
-    whole = undefined
-  }
-  for await (const { form, data } of completed.answer.read({
-    signal: c.req.raw.signal,
-    onRestart: restart,
-  })) {
-    if (form === 'completion') whole = data
-    else chunks.push(data)
-  }
-  return c.body(whole ?? fromChunks(chunks), 200, headers)
+  const body = await readCompleted(completed, c.req.raw.signal)
+  return c.body(body, 200, headersOf(completed, 'application/json'))
 }
 
-/** The answer as server-sent events. What fails before the first event is an HTTP error, after it an error event. */
+/**
+ * The answer as server-sent events. What fails before the first event is an HTTP error, after it an error event.
+ *
+ * @param conclude given the whole `chat.completion`, makes one more event before `[DONE]`
+ */
 export async function renderStream(
   c: Context<App>,
   completed: Completed,
   request: CompletionRequest,
+  conclude?: (response: string) => Promise<string>,
 ): Promise<Response> {
   const includeUsage = request.stream_options?.include_usage === true
   const headers = headersOf(completed, 'text/event-stream; charset=utf-8')
   if (completed.kind === 'hit') {
-    const events = [...toChunks(completed.entry.response, { includeUsage }), '[DONE]'].map(toEvent)
+    const { response } = completed.entry
+    const last = conclude ? [await conclude(response)] : []
+    const events = [...toChunks(response, { includeUsage }), ...last, '[DONE]'].map(toEvent)
     return c.body(events.join(''), 200, headers)
   }
   const left = new AbortController()
-  const chunks = readChunks(completed.answer.read({ signal: left.signal }), includeUsage)
+  const chunks = readChunks(completed.answer.read({ signal: left.signal }), includeUsage, conclude)
   const leave = () => {
     left.abort()
     void chunks.return(undefined)
@@ -71,15 +65,19 @@ export async function renderStream(
 async function* readChunks(
   pieces: ReturnType<Extract<Completed, { kind: 'answer' }>['answer']['read']>,
   includeUsage: boolean,
+  conclude?: (response: string) => Promise<string>,
 ) {
+  const read: string[] = []
   for await (const { form, data } of pieces) {
     for (const chunk of form === 'chunk' ? [data] : toChunks(data, { includeUsage: true })) {
+      if (conclude) read.push(chunk)
       if (includeUsage || !isUsageChunk(chunk)) yield chunk
     }
   }
+  if (conclude) yield await conclude(fromChunks(read))
 }
 
-function headersOf(completed: Completed, type: string): Record<string, string> {
+export function headersOf(completed: Completed, type: string): Record<string, string> {
   const headers: Record<string, string> = { ...completed.headers, 'Content-Type': type }
   if (completed.kind === 'hit') headers.Age = String(completed.ageSeconds)
   if (type.startsWith('text/')) headers['Cache-Control'] = 'no-cache'

@@ -2,6 +2,7 @@ import type { Admission, Caller, Claim } from '../shared/admission.ts'
 import type { CompletionCache } from '../shared/completions/completion-cache.ts'
 import type { Look } from '../shared/completions/completion-look.ts'
 import type { Completions } from '../shared/completions/completions.ts'
+import type { Embeddings } from '../shared/embeddings/embeddings.ts'
 import type { HttpGateway } from '../shared/http-gateway/http-gateway.ts'
 import type { HttpRoutes } from '../shared/http-gateway/http-routes.ts'
 import type { HubKeys } from '../shared/hub-keys.ts'
@@ -24,6 +25,7 @@ export interface Deps {
   complete: Completions
   hashOf: Look['hashOf']
   completionCache: CompletionCache
+  embeddings: Embeddings
   modelRoutes: ModelRoutes
   modelRouter: ModelRouter
   breakers: Breakers

@@ -1,4 +1,5 @@
 import { cacheComplete } from './cache-complete.ts'
+import { embed } from './embed.ts'
 import { gateway } from './gateway.ts'
 import { keys } from './keys.ts'
 import { modelRoutes } from './model-routes.ts'
@@ -9,6 +10,7 @@ import { usage } from './usage.ts'
 /** Every function that can be deployed, by the name that `FUNCTIONS` picks it with. */
 export const table = {
   'cache-complete': cacheComplete,
+  embed,
   keys,
   'model-routes': modelRoutes,
   platform,

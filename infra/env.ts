@@ -96,6 +96,9 @@ export const Env = z
     HUB_DEFAULT_PROVIDER: text(
       'Where bare model names go; by default the first provider with a key, else `local`.',
     ),
+    HUB_EMBEDDING_MODEL: text(
+      'Embeds where no model is named: `provider/model`, or `local`. By default the usual one of the first provider with a key, else `local`.',
+    ),
     HUB_PROVIDER_SILENCE_SECONDS: seconds
       .default(60)
       .describe('Longest wait for a provider’s first byte and between two.'),

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { serve } from '@hono/node-server'
+import { createEmbedderLocal } from '../shared/drivers/embedder-local.ts'
 import { createFetchUndici } from '../shared/drivers/fetch-undici.ts'
 import { createTokenizerGpt } from '../shared/drivers/tokenizer-gpt.ts'
 import { createDeferred } from './deferred.ts'
@@ -32,6 +33,7 @@ async function main() {
     tallyDelayMs: 1_000,
     keySecret,
     countTokens: createTokenizerGpt(),
+    localEmbedder: createEmbedderLocal(),
     fetch: createFetchUndici(),
     log,
   })

@@ -11,6 +11,7 @@ import { createLook } from '../shared/completions/completion-look.ts'
 import { createCompletions } from '../shared/completions/completions.ts'
 import { createChat } from '../shared/drivers/chat.ts'
 import { createChatLanes } from '../shared/drivers/chat-lanes.ts'
+import type { EmbedderLocal } from '../shared/drivers/embedder-local.ts'
 import { createOutgoingFetch } from '../shared/drivers/outgoing-fetch.ts'
 import { createOutgoingNode } from '../shared/drivers/outgoing-node.ts'
 import { createRedisResp } from '../shared/drivers/redis-resp.ts'
@@ -20,6 +21,7 @@ import { createHttpGateway } from '../shared/http-gateway/http-gateway.ts'
 import { createHttpRoutes } from '../shared/http-gateway/http-routes.ts'
 import { createHubKeys, createKeyring } from '../shared/hub-keys.ts'
 import { createBudgets } from '../shared/metering/budgets.ts'
+import { createHolds } from '../shared/metering/holds.ts'
 import { createLimits } from '../shared/metering/limits.ts'
 import { createMeter } from '../shared/metering/meter.ts'
 import { createTally } from '../shared/metering/tally.ts'
@@ -33,6 +35,7 @@ import type { Redis } from '../shared/ports/redis.ts'
 import { createPrompts } from '../shared/prompts/prompts.ts'
 import { createSecrets } from '../shared/secrets.ts'
 import { type Env, readEnv } from './env.ts'
+import { wireRetrieval } from './wire-retrieval.ts'
 
 /** What a rim says of its runtime. */
 export interface Rim {
@@ -52,6 +55,8 @@ export interface Rim {
   fetch?: typeof globalThis.fetch
   /** Counts what a provider did not; by estimate where the runtime cannot carry a tokenizer. */
   countTokens?: CountTokens
+  /** The embedded model `local`, where the runtime can carry it; closed with the hub. */
+  localEmbedder?: EmbedderLocal
   /** How it calls upstreams; Node's own connections, or `fetch` where there are none. */
   outgoing?: Outgoing
   log: Log
@@ -92,7 +97,12 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   const usage = createUsage({ redis, tally, clock, keptDays: env.HUB_USAGE_DAYS })
   const { countTokens = async (text: string) => estimateTokenCount(text) } = rim
   const prompts = createPrompts({ redis, now: clock.now })
-  const meter = createMeter({ limits, budgets, usage, countTokens, clock })
+  const holds = createHolds({ limits, budgets, usage, clock })
+  const meter = createMeter({ holds, countTokens })
+  const retrieval = wireRetrieval({
+    ...{ env, rim, redis, cacheRedis, room, holds, countTokens },
+    providerOptions: chatOptions,
+  })
   const httpRoutes = createHttpRoutes({ redis })
   const { outgoing = createOutgoing(env) } = rim
   const { look, hashOf } = createLook({ redis, cacheRedis, admission, router: modelRouter, prompts })
@@ -109,6 +119,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
       ...{ modelRoutes, modelRouter, breakers, budgets, usage },
       prompts,
       ...{ httpRoutes, outgoing },
+      ...retrieval.deps,
       httpGateway: createHttpGateway({
         ...{ redis, cacheRedis, admission, limits, outgoing, clock },
         routes: httpRoutes,
@@ -125,6 +136,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     },
   )
   const close = async () => {
+    await retrieval.close()
     await Promise.all([redis.close(), cacheRedis === redis ? undefined : cacheRedis.close()])
   }
   /** No function has a schedule yet: the line shows that the trigger arrives. */

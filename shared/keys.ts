@@ -112,15 +112,33 @@ export const citedByKey = (tenant: string, index: string, id: string) =>
 /** String: a vector, as base64 of little-endian float32. */
 export const embeddingKey = (tenant: string, hash: string) => `${prefix(tenant)}embed:cache:${hash}`
 
+/** Long enough for an import that is run again and for what is searched for every day; documents keep their own vectors. */
+export const EMBEDDING_TTL_SECONDS = 86_400
+
 /** Hash of a job; `results` is a hash: item → how it went. */
 export function jobKeys(tenant: string, id: string) {
   const job = `${prefix(tenant)}job:${id}`
   return { job, results: `{${job}}:results` }
 }
 
-/** Stream of the whole hub: documents to embed; and its dead letters. */
+/** How long a job can be asked about after it was made or last moved on. */
+export const JOB_TTL_SECONDS = 3 * 86_400
+
+/** String: which job's item wrote a document last. Kept like the job. */
+export const documentJobKey = (tenant: string, index: string, id: string) =>
+  `${prefix(tenant)}docjob:${index}:${escapeId(id)}`
+
+/** Stream of the whole hub: documents to embed. */
 export const EMBED_STREAM = 'embed:jobs'
-export const EMBED_DEAD = `{${EMBED_STREAM}}:dead`
+
+/** What a stream has beside it: dead letters (stream); of each group, failed attempts by entry (hash) and who may work alone (hash with expiry). */
+export function streamKeys(stream: string, group: string) {
+  return {
+    dead: `{${stream}}:dead`,
+    failures: `{${stream}}:failures:${group}`,
+    lease: `{${stream}}:lease:${group}`,
+  }
+}
 
 /** Keys of the vectors port. A chunk's name is `<document id>#<version>.<n>`, the same wherever it is a member. */
 export const vectorKeys: VectorKeys = {
@@ -136,6 +154,7 @@ export const vectorKeys: VectorKeys = {
   },
   postings: (index, partition, term) =>
     `{${prefix(index.tenant)}lex:${index.name}:${partition}}:${escapeId(term)}`,
+  attributes: (index, partition) => `${prefix(index.tenant)}attr:${index.name}:${partition}`,
   tagged: (index, partition, field, value) =>
     `{${prefix(index.tenant)}attr:${index.name}:${partition}}:tag:${escapeId(field)}:${escapeId(value)}`,
   numbered: (index, partition, field) =>

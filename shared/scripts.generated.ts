@@ -15,11 +15,46 @@ export const beatScript: Script = {
   source: "-- Renews the leader's lease and says how many wait for its answer.\n-- KEYS: 1 run · 2 chunks\n-- ARGV: 1 run id · 2 lease in ms\n-- Returns: number of waiting callers, or -1 when the lease is lost.\nif redis.call('HGET', KEYS[1], 'run') ~= ARGV[1] then\n  return -1\nend\nredis.call('PEXPIRE', KEYS[1], ARGV[2])\nredis.call('PEXPIRE', KEYS[2], ARGV[2])\nreturn redis.call('HLEN', KEYS[1]) - 1\n",
 }
 
+export const beginDocumentScript: Script = {
+  name: 'begin-document',
+  sha: '9173d48a6814d1c6d91e27d6120711c7d22706f4',
+  keyCount: 1,
+  source: "-- Gives a writer of a document its version: later than every one before it, by Redis's clock.\n-- KEYS: 1 document (hash: index, last, floor, version, chunks, sha, text, metadata, old)\n-- ARGV: 1 when the index was made (Unix ms)\n-- Returns: the version, or -1: the document is of a later index of that name.\nlocal held = redis.call('HMGET', KEYS[1], 'index', 'last')\nlocal index, made = tonumber(held[1] or 0), tonumber(ARGV[1])\nif index > made then\n  return -1\nend\nif index < made then\n  redis.call('DEL', KEYS[1])\nend\nlocal time = redis.call('TIME')\nlocal now = time[1] * 1000 + math.floor(time[2] / 1000)\nlocal version = math.max(now, tonumber(held[2] or 0) + 1)\nredis.call('HSET', KEYS[1], 'index', ARGV[1], 'last', string.format('%.0f', version))\nredis.call('PERSIST', KEYS[1])\nreturn version\n",
+}
+
 export const breakerScript: Script = {
   name: 'breaker',
   sha: '1838d55664fcf612fa725cf8548582f95ed7914d',
   keyCount: 1,
   source: "-- The life of one breaker: closed, open, half open with one probe; or held by hand. Times are Redis's own: one clock for all.\n-- KEYS: 1 breaker (hash: until, probe, probe_until, manual, manual_until, manual_ms; +<slice> and -<slice> count outcomes)\n-- ARGV: 1 window in ms · 2 least calls in it · 3 failure rate that opens · 4 open for ms · 5 a probe's lease in ms · then\n--       look | count <succeeded> <failed> | ask <id> | end <id> <ok, failed or released> | set <open, closed or auto> <ms, 0: for good>\n-- Returns: {closed | open | half-open | probe, ms left, succeeded, failed, held by hand: 0 or 1}. `probe`: it is the asker's to make.\n--          ask, end and set change nothing when they are repeated; count does, so it is sent once.\nlocal key = KEYS[1]\nlocal window, least, rate = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])\nlocal open_ms, lease_ms = tonumber(ARGV[4]), tonumber(ARGV[5])\nlocal op, a, b = ARGV[6], ARGV[7], ARGV[8]\nlocal DAY = 86400000\nlocal time = redis.call('TIME')\nlocal now = time[1] * 1000 + math.floor(time[2] / 1000)\nlocal slice = math.floor(now / (window / 10))\n\nlocal is = {}\nlocal function read()\n  is = {}\n  local flat = redis.call('HGETALL', key)\n  for i = 1, #flat, 2 do\n    is[flat[i]] = flat[i + 1]\n  end\nend\n\nlocal function write(...)\n  redis.call('HSET', key, ...)\n  redis.call('PEXPIRE', key, DAY)\nend\n\n-- Milliseconds until then. Further ahead than it can be: the clock was set back, and it counts anew from now.\nlocal function left(field, longest)\n  local at = tonumber(is[field]) or 0\n  if at - now > longest then\n    at = now + longest\n    redis.call('HSET', key, field, at)\n  end\n  return math.max(0, at - now)\nend\n\nlocal function state()\n  if is.manual == 'closed' then\n    return 'closed', left('manual_until', tonumber(is.manual_ms))\n  end\n  if is.manual == 'open' then\n    return 'open', left('manual_until', tonumber(is.manual_ms))\n  end\n  if not is['until'] then\n    return 'closed', 0\n  end\n  local waits = left('until', open_ms)\n  if waits > 0 then\n    return 'open', waits\n  end\n  return 'half-open', is.probe and left('probe_until', lease_ms) or 0\nend\n\nlocal function counted()\n  local succeeded, failed = 0, 0\n  for field, value in pairs(is) do\n    local sign, at = string.match(field, '^([+-])(%d+)$')\n    if sign and (tonumber(at) <= slice - 10 or tonumber(at) > slice) then\n      redis.call('HDEL', key, field)\n    elseif sign == '+' then\n      succeeded = succeeded + value\n    elseif sign == '-' then\n      failed = failed + value\n    end\n  end\n  return succeeded, failed\nend\n\nread()\nif is.manual and is.manual_ms ~= '0' and left('manual_until', tonumber(is.manual_ms)) == 0 then\n  if is.manual == 'open' then\n    write('until', now) -- a probe decides\n  end\n  redis.call('HDEL', key, 'manual', 'manual_until', 'manual_ms')\n  read()\nend\n\nif op == 'count' and not is.manual and not is['until'] then\n  write('+' .. slice, (is['+' .. slice] or 0) + a, '-' .. slice, (is['-' .. slice] or 0) + b)\n  read()\n  local succeeded, failed = counted()\n  if failed > 0 and succeeded + failed >= least and failed / (succeeded + failed) >= rate then\n    redis.call('DEL', key)\n    write('until', now + open_ms)\n  end\nelseif op == 'ask' then\n  local now_is, waits = state()\n  if now_is == 'half-open' and (waits == 0 or is.probe == a) then\n    write('probe', a, 'probe_until', now + lease_ms)\n    return { 'probe', lease_ms, 0, 0, 0 }\n  end\nelseif op == 'end' and is.probe == a then\n  if b == 'ok' then\n    redis.call('DEL', key)\n  else\n    redis.call('HDEL', key, 'probe', 'probe_until')\n    if b == 'failed' then\n      write('until', now + open_ms)\n    end\n  end\nelseif op == 'set' then\n  redis.call('DEL', key)\n  if a ~= 'auto' then\n    write('manual', a, 'manual_ms', b, 'manual_until', now + b)\n    redis.call('PEXPIRE', key, DAY + b)\n    if b == '0' then\n      redis.call('PERSIST', key)\n    end\n  end\nend\n\nread()\nlocal now_is, waits = state()\nlocal succeeded, failed = counted()\nreturn { now_is, waits, succeeded, failed, is.manual and 1 or 0 }\n",
+}
+
+export const claimEntriesScript: Script = {
+  name: 'claim-entries',
+  sha: '38175a9aa0b0fdec653d88a043cba62820ce512e',
+  keyCount: 2,
+  source: "-- Claims entries that nobody works on: those whose wait for another attempt is over, and those of consumers that died.\n-- KEYS: 1 stream · 2 failures\n-- ARGV: 1 group · 2 consumer · 3 consumer who holds what waits · 4 idle ms at which what waits is due\n--       5 idle ms after which a consumer is taken for dead · 6 most entries\n-- Returns: a list of {id, fields, deliveries, failures}.\nlocal most = tonumber(ARGV[6])\nlocal claimed = {}\n\nlocal function claim(consumer, idle)\n  if #claimed >= most then\n    return\n  end\n  local pending = redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', idle, '-', '+', most - #claimed, consumer)\n  for _, entry in ipairs(pending) do\n    local id = entry[1]\n    local found = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], idle, id)[1]\n    if found then\n      local failures = tonumber(redis.call('HGET', KEYS[2], id) or 0)\n      claimed[#claimed + 1] = { id, found[2], entry[4] + 1, failures }\n    else -- deleted from the stream: XCLAIM has forgotten it\n      redis.call('HDEL', KEYS[2], id)\n    end\n  end\nend\n\nclaim(ARGV[3], ARGV[4])\nfor _, info in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do\n  local consumer = {}\n  for i = 1, #info, 2 do\n    consumer[info[i]] = info[i + 1]\n  end\n  if consumer.name ~= ARGV[2] and consumer.name ~= ARGV[3] then\n    if consumer.pending > 0 then\n      claim(consumer.name, ARGV[5])\n    elseif consumer.idle > 3600000 then -- it died with nothing in hand\n      redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)\n    end\n  end\nend\nreturn claimed\n",
+}
+
+export const claimSweepsScript: Script = {
+  name: 'claim-sweeps',
+  sha: 'b799e20dd38fc6dafb162d0acc5f85b24ef82103',
+  keyCount: 1,
+  source: "-- Hands out what is due to be swept, each to one sweeper at a time.\n-- KEYS: 1 sweeps (sorted set: what, by when in Unix ms)\n-- ARGV: 1 most of them · 2 for how many ms nobody else gets them\n-- Returns: what is due; it stays in the set until its sweeper removes it.\nlocal time = redis.call('TIME')\nlocal now = time[1] * 1000 + math.floor(time[2] / 1000)\nlocal due = redis.call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])\nfor _, one in ipairs(due) do\n  redis.call('ZADD', KEYS[1], now + ARGV[2], one)\nend\nreturn due\n",
+}
+
+export const commitDocumentScript: Script = {
+  name: 'commit-document',
+  sha: '1e777abdf2fa720b948e08fb67ee94bd4ebea59a',
+  keyCount: 1,
+  source: "-- Makes a version of a document the one that counts, unless a later one does or it was given up. May be repeated.\n-- KEYS: 1 document\n-- ARGV: 1 when the index was made (Unix ms) · 2 version · 3 number of its chunks · 4 SHA-256 · 5 text · 6 metadata (JSON)\n-- Returns: committed: nothing stood there | replaced | superseded: by a later write or delete | gone: with its index\nlocal held = redis.call('HMGET', KEYS[1], 'index', 'last', 'version', 'floor', 'chunks', 'old')\nlocal version, current, floor = tonumber(ARGV[2]), tonumber(held[3] or 0), tonumber(held[4] or 0)\nif held[1] ~= ARGV[1] or not held[2] then\n  return 'gone'\nend\nif current == version then\n  return 'replaced'\nend\nif version < current or version <= floor then\n  return 'superseded'\nend\n-- What is to be removed is written down with what replaces it: whoever comes after a crash finds it.\nlocal old = held[6] or ''\nif held[3] then\n  old = old .. held[3] .. '.' .. held[5] .. ' '\nend\nredis.call('HSET', KEYS[1], 'version', ARGV[2], 'chunks', ARGV[3], 'sha', ARGV[4], 'text', ARGV[5], 'metadata', ARGV[6], 'old', old)\nreturn old == '' and 'committed' or 'replaced'\n",
+}
+
+export const deleteDocumentScript: Script = {
+  name: 'delete-document',
+  sha: '20f36423b77cfb2b693eef06d2714665086fc8fc',
+  keyCount: 1,
+  source: "-- Leaves a tombstone where a document was: no version counts, and none that was begun before can.\n-- KEYS: 1 document\n-- ARGV: 1 when the index was made (Unix ms) · 2 the version that is meant, or '' for any\n-- Returns: 1 deleted · 0 there is none · -1 it has another version\nlocal held = redis.call('HMGET', KEYS[1], 'index', 'last', 'version', 'chunks', 'old')\nif held[1] ~= ARGV[1] or not held[3] then\n  return 0\nend\nif ARGV[2] ~= '' and ARGV[2] ~= held[3] then\n  return -1\nend\nlocal old = (held[5] or '') .. held[3] .. '.' .. held[4] .. ' '\nredis.call('HSET', KEYS[1], 'floor', held[2], 'old', old)\nredis.call('HDEL', KEYS[1], 'version', 'chunks', 'sha', 'text', 'metadata')\nreturn 1\n",
 }
 
 export const deletePromptScript: Script = {
@@ -36,6 +71,20 @@ export const endScript: Script = {
   source: "-- Ends a run: stores the answer when there is one, and tells the followers how it ended.\n-- KEYS: 1 entry · 2 run · 3 chunks\n-- ARGV: 1 run id · 2 entry, or '' to store nothing · 3 its TTL in ms · 4 index of the first piece · 5 last pieces (JSON\n--       array) · 6 end (JSON) · 7 wake-up channel · 8 how long the end stays readable, in ms\n-- Returns: 1 when this run ended here (also when it is repeated), 0 when the lease is lost.\nlocal run = redis.call('HMGET', KEYS[2], 'run', 'ended')\nif run[1] ~= ARGV[1] then\n  return 0\nend\nif run[2] then\n  return 1\nend\nif ARGV[2] ~= '' then\n  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])\nend\nif redis.call('HLEN', KEYS[2]) > 1 then\n  redis.call('XADD', KEYS[3], '*', 'run', ARGV[1], 'from', ARGV[4], 'pieces', ARGV[5], 'end', ARGV[6])\n  redis.call('PEXPIRE', KEYS[3], ARGV[8])\n  redis.call('PUBLISH', ARGV[7], ARGV[4])\nend\nredis.call('HSET', KEYS[2], 'ended', 1)\nredis.call('PEXPIRE', KEYS[2], ARGV[8])\nreturn 1\n",
 }
 
+export const failEntriesScript: Script = {
+  name: 'fail-entries',
+  sha: '1985bd83a0f9cf76de3d5dadc4f1ece92d469b3a',
+  keyCount: 3,
+  source: "-- Counts failed attempts: each entry waits for its next one, or goes to the dead letters. Who lost an entry to another consumer\n-- says nothing about it any more, so that a repeated call counts once.\n-- KEYS: 1 stream · 2 failures · 3 dead letters\n-- ARGV: 1 group · 2 consumer · 3 consumer who holds what waits · 4 idle ms at which what waits is due · 5 now (RFC 3339)\n--       then for each entry: id · ms to wait, -1 for the dead letters · cause\n-- Returns: number of entries that were still the consumer's.\nlocal count = 0\nfor i = 6, #ARGV, 3 do\n  local id, wait, cause = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]\n  if #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2]) > 0 then\n    count = count + 1\n    local attempts = redis.call('HINCRBY', KEYS[2], id, 1)\n    if wait >= 0 then\n      redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, id, 'IDLE', tonumber(ARGV[4]) - wait, 'JUSTID')\n    else\n      local entry = redis.call('XRANGE', KEYS[1], id, id)[1]\n      if entry then\n        local fields = entry[2]\n        local about = { 'dead:id', id, 'dead:group', ARGV[1], 'dead:cause', cause, 'dead:attempts', attempts, 'dead:at', ARGV[5] }\n        for _, value in ipairs(about) do\n          fields[#fields + 1] = value\n        end\n        redis.call('XADD', KEYS[3], '*', unpack(fields))\n      end\n      redis.call('XACK', KEYS[1], ARGV[1], id)\n      redis.call('HDEL', KEYS[2], id)\n    end\n  end\nend\nreturn count\n",
+}
+
+export const keepEntriesScript: Script = {
+  name: 'keep-entries',
+  sha: '050aaa752c98cb604ebff1bcbce195e828ce2843',
+  keyCount: 1,
+  source: "-- Tells that a consumer still works on entries, so that nobody takes them over.\n-- KEYS: 1 stream\n-- ARGV: 1 group · 2 consumer · then the entries' ids\n-- Returns: ids of those that are the consumer's no longer.\nlocal lost = {}\nfor i = 3, #ARGV do\n  if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2]) > 0 then\n    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'JUSTID')\n  else\n    lost[#lost + 1] = ARGV[i]\n  end\nend\nreturn lost\n",
+}
+
 export const labelPromptScript: Script = {
   name: 'label-prompt',
   sha: 'f09adc95851cec18b461ec0209d294dad76cc1a7',
@@ -48,6 +97,20 @@ export const leadScript: Script = {
   sha: 'f6b5a69509c2dd7c76072752cf3b03290d3365b5',
   keyCount: 3,
   source: "-- Decides who calls the provider: one leader a run, everybody else follows it.\n-- KEYS: 1 entry (string) · 2 run (hash: run, ended, w:<caller>) · 3 chunks (stream)\n-- ARGV: 1 caller id, becomes the run id of a leader · 2 lease in ms · 3 SHA-1 of an entry that is too old, or ''\n-- Returns: {'hit', entry} | {'lead'} | {'follow', run id}. Repeating it with the same caller id changes nothing.\nlocal entry = redis.call('GET', KEYS[1])\nif entry and (ARGV[3] == '' or redis.sha1hex(entry) ~= ARGV[3]) then\n  return { 'hit', entry }\nend\nlocal run = redis.call('HMGET', KEYS[2], 'run', 'ended')\nif run[1] and not run[2] then\n  if run[1] == ARGV[1] then\n    return { 'lead' }\n  end\n  redis.call('HSET', KEYS[2], 'w:' .. ARGV[1], 1)\n  return { 'follow', run[1] }\nend\n-- Only where there is something to delete: once a script has written, Redis refuses it no more memory.\nif redis.call('EXISTS', KEYS[2], KEYS[3]) > 0 then\n  redis.call('DEL', KEYS[2], KEYS[3])\nend\nredis.call('HSET', KEYS[2], 'run', ARGV[1])\nredis.call('PEXPIRE', KEYS[2], ARGV[2])\nreturn { 'lead' }\n",
+}
+
+export const leaseGroupScript: Script = {
+  name: 'lease-group',
+  sha: 'd28fbdbe160cebf3141efe75da540a213cce591e',
+  keyCount: 1,
+  source: "-- The right to be a group's only active consumer: taken, renewed, given back.\n-- KEYS: 1 lease\n-- ARGV: 1 consumer · 2 ms that it lasts, 0 to give it back, -1 in any case\n-- Returns: 1 when it is held (or was given back), 0 when another one holds it. Who gives it back\n-- with 0 gets 0, and keeps it, when somebody asked for it meanwhile: there may be new work.\nlocal holder = redis.call('HGET', KEYS[1], 'holder')\nif tonumber(ARGV[2]) <= 0 then\n  if holder ~= ARGV[1] then\n    return 1\n  end\n  if ARGV[2] == '0' and redis.call('HDEL', KEYS[1], 'asked') == 1 then\n    return 0\n  end\n  redis.call('DEL', KEYS[1])\n  return 1\nend\nif holder and holder ~= ARGV[1] then\n  redis.call('HSET', KEYS[1], 'asked', '1')\n  return 0\nend\nredis.call('HSET', KEYS[1], 'holder', ARGV[1])\nredis.call('PEXPIRE', KEYS[1], ARGV[2])\nreturn 1\n",
+}
+
+export const leaveGroupScript: Script = {
+  name: 'leave-group',
+  sha: '3927d2b52a1fe6f5ac96069ffe25bc35932375b1',
+  keyCount: 1,
+  source: "-- Takes a consumer out of its group. What it still holds can be claimed at once, and that delivery is not counted.\n-- KEYS: 1 stream\n-- ARGV: 1 group · 2 consumer · 3 consumer who holds what waits · 4 idle ms at which what waits is due\n-- Returns: number of entries that it held.\nlocal count = 0\nrepeat\n  local held = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1000, ARGV[2])\n  for _, entry in ipairs(held) do\n    local again = math.max(0, entry[4] - 1)\n    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, entry[1], 'IDLE', ARGV[4], 'RETRYCOUNT', again, 'JUSTID')\n  end\n  count = count + #held\nuntil #held == 0\nredis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])\nreturn count\n",
 }
 
 export const putPromptScript: Script = {
@@ -64,6 +127,20 @@ export const releaseScript: Script = {
   source: "-- Gives a run up when nobody waits for its answer.\n-- KEYS: 1 run · 2 chunks\n-- ARGV: 1 run id\n-- Returns: number of waiting callers; 0 means that the run is given up (or was lost before).\nif redis.call('HGET', KEYS[1], 'run') ~= ARGV[1] then\n  return 0\nend\nlocal waiting = redis.call('HLEN', KEYS[1]) - 1\nif waiting == 0 then\n  redis.call('DEL', KEYS[1], KEYS[2])\nend\nreturn waiting\n",
 }
 
+export const replaceFieldScript: Script = {
+  name: 'replace-field',
+  sha: 'd45911bdc5c14bba516de30106caf965dc115c54',
+  keyCount: 1,
+  source: "-- Sets a field of a hash where it still holds what its writer saw. May be repeated.\n-- KEYS: 1 hash\n-- ARGV: 1 field · 2 what it should hold, or '' for nothing · 3 what it shall hold, or '' for nothing\n-- Returns: 1, or 0: it holds something else.\nlocal held = redis.call('HGET', KEYS[1], ARGV[1]) or ''\nif held == ARGV[3] then\n  return 1\nend\nif held ~= ARGV[2] then\n  return 0\nend\nif ARGV[3] == '' then\n  redis.call('HDEL', KEYS[1], ARGV[1])\nelse\n  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\nend\nreturn 1\n",
+}
+
+export const replayDeadScript: Script = {
+  name: 'replay-dead',
+  sha: '9e529ae5a758fcf4e80922f37d8f167e97515ef5',
+  keyCount: 2,
+  source: "-- Puts dead letters back into their stream as new entries.\n-- KEYS: 1 stream · 2 dead letters\n-- ARGV: ids of dead letters\n-- Returns: a list of {id of the dead letter, id of the new entry}; those that are gone are left out.\nlocal replayed = {}\nfor _, id in ipairs(ARGV) do\n  local letter = redis.call('XRANGE', KEYS[2], id, id)[1]\n  if letter then\n    local fields = {}\n    for i = 1, #letter[2], 2 do\n      if string.sub(letter[2][i], 1, 5) ~= 'dead:' then\n        fields[#fields + 1] = letter[2][i]\n        fields[#fields + 1] = letter[2][i + 1]\n      end\n    end\n    replayed[#replayed + 1] = { id, redis.call('XADD', KEYS[1], '*', unpack(fields)) }\n    redis.call('XDEL', KEYS[2], id)\n  end\nend\nreturn replayed\n",
+}
+
 export const reserveScript: Script = {
   name: 'reserve',
   sha: '72639df92aebd9cd149bda7b9b4f696b9753e718',
@@ -71,9 +148,30 @@ export const reserveScript: Script = {
   source: "-- Holds money for a call, in every budget that it counts against, or in none.\n-- KEYS: 1 budget (hash: <who> spent, <who>:period, <who>:held) · 2 reservations (sorted set: '<id> <amount> <who>…' → expiry)\n--       3 settled (sorted set: ids): a reservation that was given up before it arrived holds nothing\n-- ARGV: 1 reservation id · 2 amount · 3 time to live in ms · then for each budget: who, limit, period (daily|monthly|total)\n-- Returns: {1} or {0, who, spent, held}. Amounts are whole billionths of a dollar. Time is the server's:\n--          a hub whose clock jumps changes nothing. Holds past their expiry are free again.\nlocal time = redis.call('TIME')\nlocal now = time[1] * 1000 + math.floor(time[2] / 1000)\nlocal days = math.floor(time[1] / 86400)\n\nlocal function text(number)\n  return string.format('%.0f', number)\nend\n\n-- Civil month of a day number: Howard Hinnant, \"chrono-Compatible Low-Level Date Algorithms\".\nlocal function month()\n  local z = days + 719468\n  local era = math.floor(z / 146097)\n  local doe = z - era * 146097\n  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)\n  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))\n  local mp = math.floor((5 * doy + 2) / 153)\n  local m = mp < 10 and mp + 3 or mp - 9\n  return (yoe + era * 400 + (m <= 2 and 1 or 0)) * 12 + m\nend\n\nfor _, expired in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 1000)) do\n  local part = 0\n  local amount\n  for word in string.gmatch(expired, '%S+') do\n    part = part + 1\n    if part == 2 then\n      amount = word\n    elseif part > 2 then\n      redis.call('HINCRBY', KEYS[1], word .. ':held', '-' .. amount)\n    end\n  end\n  redis.call('ZREM', KEYS[2], expired)\nend\n\nif redis.call('ZSCORE', KEYS[3], ARGV[1]) then\n  return { 0, ARGV[4], '0', '0' }\nend\n\nlocal amount = tonumber(ARGV[2])\nlocal reservation = ARGV[1] .. ' ' .. ARGV[2]\nfor i = 4, #ARGV, 3 do\n  local who, limit, period = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]\n  local current = period == 'daily' and 'd' .. days or period == 'monthly' and 'm' .. month() or 'total'\n  local state = redis.call('HMGET', KEYS[1], who, who .. ':period', who .. ':held')\n  local spent = tonumber(state[1] or 0)\n  if state[2] ~= current then\n    spent = 0\n    redis.call('HSET', KEYS[1], who, 0, who .. ':period', current)\n  end\n  local held = tonumber(state[3] or 0)\n  if spent + held + amount > limit then\n    return { 0, who, text(spent), text(held) }\n  end\n  reservation = reservation .. ' ' .. who\nend\nfor i = 4, #ARGV, 3 do\n  redis.call('HINCRBY', KEYS[1], ARGV[i] .. ':held', ARGV[2])\nend\nredis.call('ZADD', KEYS[2], now + ARGV[3], reservation)\nreturn { 1 }\n",
 }
 
+export const retireDocumentScript: Script = {
+  name: 'retire-document',
+  sha: '3a5ac724bfb9ef63c2d901da1016458748486b3b',
+  keyCount: 1,
+  source: "-- What of a document can be removed: versions that were replaced, and a begun one that does not count, which from now on cannot.\n-- KEYS: 1 document\n-- ARGV: 1 when the index was made (Unix ms) · 2 the begun version, or 0 · 3 number of its chunks\n-- Returns: `<version>.<chunks> ` of each\nlocal held = redis.call('HMGET', KEYS[1], 'index', 'version', 'floor', 'old')\nlocal begun = ARGV[2] ~= '0' and (ARGV[2] .. '.' .. ARGV[3] .. ' ') or ''\nif held[1] ~= ARGV[1] then\n  return begun\nend\nlocal old = held[4] or ''\nif held[2] == ARGV[2] or string.find(' ' .. old, ' ' .. begun, 1, true) then\n  return old\nend\nif tonumber(ARGV[2]) > tonumber(held[3] or 0) then\n  redis.call('HSET', KEYS[1], 'floor', ARGV[2])\nend\nreturn old .. begun\n",
+}
+
 export const settleScript: Script = {
   name: 'settle',
   sha: 'c120c3c9fc4c64b8fa915b763ce9680a2fabbd5b',
   keyCount: 3,
   source: "-- Turns a reservation into what the call really cost. Also when it has expired: the money is spent.\n-- KEYS: 1 budget · 2 reservations · 3 settled (sorted set: reservation id → when to forget it)\n-- ARGV: 1 reservation · 2 actual cost · 3 how long to remember, in ms\n-- Returns: 1, or 0 when it was settled before.\nlocal time = redis.call('TIME')\nlocal now = time[1] * 1000 + math.floor(time[2] / 1000)\nlocal words = {}\nfor word in string.gmatch(ARGV[1], '%S+') do\n  words[#words + 1] = word\nend\nif redis.call('ZSCORE', KEYS[3], words[1]) then\n  return 0\nend\nlocal held = redis.call('ZREM', KEYS[2], ARGV[1]) == 1\nfor i = 3, #words do\n  redis.call('HINCRBY', KEYS[1], words[i], ARGV[2])\n  if held then\n    redis.call('HINCRBY', KEYS[1], words[i] .. ':held', '-' .. words[2])\n  end\nend\nredis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)\nredis.call('ZADD', KEYS[3], now + ARGV[3], words[1])\nreturn 1\n",
+}
+
+export const sweptDocumentScript: Script = {
+  name: 'swept-document',
+  sha: '3d44dbd2ef70d365afc17f204daaa90b2ddd6bdc',
+  keyCount: 1,
+  source: "-- Notes that versions of a document were removed. A tombstone with nothing left to remove stays for an hour: a slow writer meets it.\n-- KEYS: 1 document\n-- ARGV: 1 when the index was made (Unix ms) · 2 `<version>.<chunks> ` of each that was removed · 3 `index` where the whole index goes,\n--       else ''\n-- Returns: 1 where the document has a version that counts, else 0\nlocal held = redis.call('HMGET', KEYS[1], 'index', 'last', 'version', 'floor', 'old')\nif held[1] ~= ARGV[1] then\n  return 0\nend\nif ARGV[3] == 'index' then\n  redis.call('DEL', KEYS[1])\n  return 0\nend\nlocal left = {}\nfor one in string.gmatch(held[5] or '', '%S+ ') do\n  if not string.find(' ' .. ARGV[2], ' ' .. one, 1, true) then\n    left[#left + 1] = one\n  end\nend\nredis.call('HSET', KEYS[1], 'old', table.concat(left))\nif held[3] then\n  return 1\nend\nif #left == 0 and tonumber(held[2]) <= tonumber(held[4] or 0) then\n  redis.call('EXPIRE', KEYS[1], 3600)\nend\nreturn 0\n",
+}
+
+export const trimStreamScript: Script = {
+  name: 'trim-stream',
+  sha: 'b9045ce72fb2f5f356c9d8ca798955f1e2cc9a0d',
+  keyCount: 1,
+  source: "-- Removes what every group is done with: never an entry that one of them has not read or not acknowledged.\n-- KEYS: 1 stream\n-- ARGV: 1 id from which entries are kept in any case, or ''\n-- Returns: number of removed entries.\nlocal function parse(id)\n  local ms, seq = string.match(id, '^(%d+)-(%d+)$')\n  return tonumber(ms), tonumber(seq)\nend\nlocal function before(a, b)\n  local ams, aseq = parse(a)\n  local bms, bseq = parse(b)\n  return ams < bms or (ams == bms and aseq < bseq)\nend\n\nlocal keep = ARGV[1] ~= '' and ARGV[1] or nil\nlocal groups = redis.call('EXISTS', KEYS[1]) == 1 and redis.call('XINFO', 'GROUPS', KEYS[1]) or {}\nfor _, info in ipairs(groups) do\n  local group = {}\n  for i = 1, #info, 2 do\n    group[info[i]] = info[i + 1]\n  end\n  local from\n  if group.pending > 0 then\n    from = redis.call('XPENDING', KEYS[1], group.name)[2]\n  else\n    local ms, seq = parse(group['last-delivered-id'])\n    from = string.format('%.0f-%.0f', ms, seq + 1)\n  end\n  if not keep or before(from, keep) then\n    keep = from\n  end\nend\nif #groups == 0 or not keep then\n  return 0\nend\nreturn redis.call('XTRIM', KEYS[1], 'MINID', '=', keep)\n",
 }

@@ -1,6 +1,6 @@
 import { HubError } from '../errors.ts'
 
-/** What a caller asks of the cache (RFC 9111 request directives, `x-hub-cache-ttl`). */
+/** What a caller asks of the cache (RFC 9111 request directives, `x-hub-cache-ttl`, `x-hub-semantic`). */
 export interface CacheDirectives {
   read: boolean
   write: boolean
@@ -9,6 +9,8 @@ export interface CacheDirectives {
   maxAgeSeconds: number
   /** Exact; without it the default hour, shortened by up to 10 %. */
   ttlSeconds?: number
+  /** An answer to a question that asks the same may be served: the least similarity that the caller names, or 0. */
+  semantic?: number
 }
 
 const DEFAULTS: CacheDirectives = {
@@ -24,7 +26,8 @@ const LONGEST_TTL_SECONDS = 31_536_000
 export function readCacheDirectives(header: (name: string) => string | undefined): CacheDirectives {
   const control = header('cache-control')
   const ttl = header('x-hub-cache-ttl')
-  if (control === undefined && ttl === undefined) return DEFAULTS
+  const semantic = header('x-hub-semantic')
+  if (control === undefined && ttl === undefined && semantic === undefined) return DEFAULTS
   const directives = { ...DEFAULTS }
   for (const part of control?.split(',') ?? []) {
     const [name, value] = part.trim().toLowerCase().split('=')
@@ -35,7 +38,17 @@ export function readCacheDirectives(header: (name: string) => string | undefined
       directives.maxAgeSeconds = seconds('cache-control', value?.replaceAll('"', ''), 0)
   }
   if (ttl !== undefined) directives.ttlSeconds = seconds('x-hub-cache-ttl', ttl.trim(), 1)
+  if (semantic !== undefined) directives.semantic = similarity(semantic.trim().toLowerCase())
   return directives
+}
+
+function similarity(value: string): number | undefined {
+  if (value === 'off') return undefined
+  if (value === 'on') return 0
+  const number = /^\d?\.?\d+$/.test(value) ? Number(value) : Number.NaN
+  if (number >= 0 && number <= 1) return number
+  const message = 'x-hub-semantic: write `on`, `off`, or the least similarity from 0 to 1.'
+  throw new HubError({ code: 'invalid_header', status: 400, message, param: 'x-hub-semantic' })
 }
 
 function seconds(param: string, value: string | undefined, least: number): number {

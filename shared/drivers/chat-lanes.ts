@@ -29,7 +29,11 @@ export interface Lane {
  * @example createChatLanes({ env })({ provider: 'openai', apiKey }).resolve('gpt-4o-mini')
  */
 export function createChatLanes({ env, providers, fetch, ...options }: ChatLanesOptions) {
-  const configured = new Map(configureProviders({ env, providers }).map((one) => [one.name, one]))
+  const configured = new Map(
+    configureProviders({ env, providers })
+      .filter(({ chat }) => chat)
+      .map((one) => [one.name, one]),
+  )
   const lanes = new LRUCache<string, Chat>({ max: 1_000 })
   const local = createChatLocal()
 

@@ -1,5 +1,6 @@
 import { HubError } from '../errors.ts'
 import type { Chat, ChatRequest } from '../ports/chat.ts'
+import { answerFromSources } from './local-answer.ts'
 import { type ToolCall, textOf, toToolCall } from './local-tools.ts'
 import { minimalJson } from './minimal-json.ts'
 
@@ -10,7 +11,8 @@ const created = 1_767_225_600
 
 /**
  * The model that needs no key and no network, for first steps and tests: it repeats what it was told, calls the tools that
- * `@tool name {json}` lines of the instructions ask for, and answers the same request with the same bytes.
+ * `@tool name {json}` lines of the instructions ask for, quotes the best sentences where it is given sources, and answers the
+ * same request with the same bytes.
  * `local/echo` repeats the last user message and nothing else.
  */
 export function createChatLocal(): Chat {
@@ -82,6 +84,8 @@ function compose(request: ChatRequest): string {
   const said = lastOf(request, 'user')
   if (format?.type === 'json_schema') return JSON.stringify(minimalJson(format.json_schema?.schema))
   if (format?.type === 'json_object') return JSON.stringify({ answer: said })
+  const quoted = answerFromSources(said)
+  if (quoted !== undefined) return quoted
   const results = toolResults(request)
   const told = results.length > 0 ? `The tools answered: ${results.join('; ')}. ` : ''
   return (

@@ -20,7 +20,7 @@ export interface ChatOptions extends ChatOpenAIOptions {
  * @example createChat({ env }).resolve('openai/gpt-4o-mini')
  */
 export function createChat({ env, providers, defaultProvider, ...options }: ChatOptions): Chat {
-  const configured = configureProviders({ env, providers })
+  const configured = configureProviders({ env, providers }).filter(({ chat }) => chat)
   const callable = configured.filter((provider) => provider.missing.length === 0).map(({ name }) => name)
   const drivers = new Map<string, Chat>(
     configured.map((provider) => [provider.name, createChatOpenAI(provider, options)]),

@@ -101,6 +101,47 @@ export const prices: Record<string, { priced: string; models: Record<string, Pri
   },
 }
 
+/** What is known of an embedding model. */
+export interface EmbeddingModel {
+  /** USD per million tokens. */
+  price?: number
+  /** Length of its vectors where none is asked for. */
+  dimensions?: number
+}
+
+/** Embedding models, by provider. */
+export const embeddingModels: Record<string, { priced: string; models: Record<string, EmbeddingModel> }> = {
+  openai: {
+    priced: '2026-10-27',
+    models: {
+      'text-embedding-3-small': { price: 0.02, dimensions: 1536 },
+      'text-embedding-3-large': { price: 0.13, dimensions: 3072 },
+      'text-embedding-ada-002': { price: 0.1, dimensions: 1536 },
+    },
+  },
+  cohere: {
+    priced: '2026-06-30',
+    models: {
+      'embed-v4.0': { price: 0.12, dimensions: 1536 },
+      'embed-english-v3.0': { price: 0.1, dimensions: 1024 },
+      'embed-multilingual-v3.0': { price: 0.1, dimensions: 1024 },
+      'embed-english-light-v3.0': { price: 0.1, dimensions: 384 },
+      'embed-multilingual-light-v3.0': { price: 0.1, dimensions: 384 },
+    },
+  },
+  google: {
+    priced: '2026-10-07',
+    models: { 'gemini-embedding-001': { price: 0.15, dimensions: 3072 } },
+  },
+  mistral: {
+    priced: '2026-06-30',
+    models: {
+      'mistral-embed': { price: 0.1, dimensions: 1024 },
+      'codestral-embed': { price: 0.15, dimensions: 1536 },
+    },
+  },
+}
+
 /** Where no discount for cached input is known, cached input costs as much as other input. */
 function usd(input: number, cached: number, output: number): Price {
   return { input, cached, output }

@@ -1,5 +1,5 @@
 import type { Price } from '../ports/chat.ts'
-import { prices } from './prices.ts'
+import { type EmbeddingModel, embeddingModels, prices } from './prices.ts'
 
 /** A provider that speaks OpenAI's chat completions, as the table and `HUB_PROVIDERS` know it. */
 interface Entry {
@@ -21,7 +21,36 @@ interface Entry {
   headers?: Record<string, string>
   /** False where `stream_options` is refused; such providers report usage in a stream unasked, or not at all. */
   streamUsage: boolean
+  /** False for a server of embeddings alone. */
+  chat?: false
+  /** False where there is no `/embeddings`; what is not known of it is `carefully`. */
+  embeddings?: Embeddings | false
 }
+
+/** How a provider's `/embeddings` is asked. */
+interface Embeddings {
+  /** The model where none is named. */
+  model?: string
+  /** The most that one call takes. */
+  inputs: number
+  /** The most that one call takes of all texts together: UTF-16 units, by the provider's bound in tokens. */
+  characters: number
+  /** Takes `encoding_format: base64`, which is a quarter of the bytes and loses nothing. */
+  base64?: boolean
+  /** Takes token arrays in place of texts. */
+  tokens?: boolean
+  /** What it calls `dimensions`. */
+  dimensionsField?: string
+}
+
+/** Fits every server that was looked at. */
+const carefully: Embeddings = { inputs: 32, characters: 100_000 }
+
+/**
+ * 300,000 tokens and 2,048 inputs a call (developers.openai.com, "Create embeddings"). We send fewer: 512 vectors of 3,072
+ * numbers are 8 MB of base64 already. A character is rarely more than a token.
+ */
+const openaiEmbeddings: Embeddings = { inputs: 512, characters: 250_000, base64: true, tokens: true }
 
 /** Table order is the order of preference for the default provider. */
 const table: Record<string, Entry> = {
@@ -31,6 +60,7 @@ const table: Record<string, Entry> = {
     keyVariables: ['OPENAI_API_KEY'],
     headers: { 'OpenAI-Organization': 'OPENAI_ORG_ID', 'OpenAI-Project': 'OPENAI_PROJECT_ID' },
     streamUsage: true,
+    embeddings: { ...openaiEmbeddings, model: 'text-embedding-3-small' },
   },
   anthropic: {
     baseUrl: 'https://api.anthropic.com/v1',
@@ -38,6 +68,7 @@ const table: Record<string, Entry> = {
     path: '/v1',
     keyVariables: ['ANTHROPIC_API_KEY'],
     streamUsage: true,
+    embeddings: false, // docs.anthropic.com, "Embeddings"
   },
   cohere: {
     baseUrl: 'https://api.cohere.ai/compatibility/v1',
@@ -45,6 +76,8 @@ const table: Record<string, Entry> = {
     path: '/compatibility/v1',
     keyVariables: ['COHERE_API_KEY', 'CO_API_KEY'],
     streamUsage: false,
+    // 96 texts a call (docs.cohere.com, "Embed"); a text of 512 tokens.
+    embeddings: { model: 'embed-v4.0', inputs: 96, characters: 200_000 },
   },
   google: {
     baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
@@ -52,6 +85,8 @@ const table: Record<string, Entry> = {
     path: '/v1beta/openai',
     keyVariables: ['GEMINI_API_KEY'],
     streamUsage: true,
+    // 100 a batch (ai.google.dev, "batchEmbedContents").
+    embeddings: { model: 'gemini-embedding-001', inputs: 100, characters: 100_000 },
   },
   groq: {
     baseUrl: 'https://api.groq.com/openai/v1',
@@ -59,12 +94,20 @@ const table: Record<string, Entry> = {
     path: '/openai/v1',
     keyVariables: ['GROQ_API_KEY'],
     streamUsage: true,
+    embeddings: false, // console.groq.com, "OpenAI compatibility"
   },
   mistral: {
     baseUrl: 'https://api.mistral.ai/v1',
     baseUrlVariable: 'MISTRAL_BASE_URL',
     keyVariables: ['MISTRAL_API_KEY'],
     streamUsage: false,
+    // 16,384 tokens a call (its own error says so).
+    embeddings: {
+      model: 'mistral-embed',
+      inputs: 128,
+      characters: 16_000,
+      dimensionsField: 'output_dimension',
+    },
   },
   together: {
     baseUrl: 'https://api.together.xyz/v1',
@@ -85,6 +128,7 @@ const table: Record<string, Entry> = {
     dialect: 'azure',
     versionVariable: 'OPENAI_API_VERSION',
     streamUsage: true,
+    embeddings: openaiEmbeddings, // the model is a deployment's name
   },
   ollama: {
     baseUrlVariable: 'OLLAMA_HOST',
@@ -101,11 +145,23 @@ const table: Record<string, Entry> = {
     keyless: true,
     streamUsage: true,
   },
+  // Hugging Face Text Embeddings Inference: `/v1/embeddings`, whatever the model is called.
+  tei: {
+    baseUrlVariable: 'TEI_BASE_URL',
+    path: '/v1',
+    keyVariables: ['TEI_API_KEY'],
+    keyless: true,
+    streamUsage: false,
+    chat: false,
+    // Its --max-client-batch-size.
+    embeddings: { model: 'text-embeddings-inference', inputs: 32, characters: 100_000 },
+  },
   huggingface: {
     baseUrl: 'https://router.huggingface.co/v1',
     baseUrlVariable: 'HUGGINGFACE_BASE_URL',
     keyVariables: ['HF_TOKEN'],
     streamUsage: true,
+    embeddings: false, // its router serves chats; `tei` is its server of embeddings
   },
 }
 
@@ -135,8 +191,13 @@ export interface Provider {
   dialect: Entry['dialect']
   apiVersion: string | undefined
   streamUsage: boolean
+  chat: boolean
+  /** Absent where it has no embeddings. */
+  embeddings?: Embeddings
   /** Its models that are known by name; the price may be unknown. */
   models: ReadonlyMap<string, Price | undefined>
+  /** Of its embedding models, those that are known by name. */
+  embeddingModels: ReadonlyMap<string, EmbeddingModel>
 }
 
 /**
@@ -179,6 +240,9 @@ function toEntry(name: string, known: Entry | undefined, option: ProviderOption)
     keyVariables: option.key_env === undefined ? [] : [option.key_env],
     keyless: option.key_env === undefined,
     streamUsage: known?.streamUsage ?? true,
+    chat: known?.chat,
+    // Behind another address there may be some.
+    embeddings: known?.embeddings || undefined,
   }
 }
 
@@ -216,6 +280,9 @@ function configure(
     // The last dated version; Azure's older stable ones do not know `stream_options`.
     apiVersion: (entry.versionVariable && env[entry.versionVariable]) || '2025-04-01-preview',
     streamUsage: option.stream_usage ?? entry.streamUsage,
+    chat: entry.chat ?? true,
+    embeddings: entry.embeddings === false ? undefined : (entry.embeddings ?? carefully),
+    embeddingModels: toEmbeddingModels(name, option.models),
     models: toModels(prices[name]?.models, option.models),
   }
 }
@@ -240,6 +307,18 @@ function toModels(
   for (const [model, { input, cached = input, output }] of Object.entries(added)) {
     const priced = input !== undefined && cached !== undefined && output !== undefined
     models.set(model, priced ? { input, cached, output } : undefined)
+  }
+  return models
+}
+
+/** `input` of a model of `HUB_PROVIDERS` is what its embeddings cost too. */
+function toEmbeddingModels(
+  name: string,
+  added: Record<string, Partial<Price>> = {},
+): Map<string, EmbeddingModel> {
+  const models = new Map(Object.entries(embeddingModels[name]?.models ?? {}))
+  for (const [model, { input }] of Object.entries(added)) {
+    if (input !== undefined) models.set(model, { ...models.get(model), price: input })
   }
   return models
 }

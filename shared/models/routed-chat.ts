@@ -5,6 +5,7 @@ import type { BreakerName } from './breaker-memory.ts'
 import type { Breakers, Outcome } from './breakers.ts'
 import { type CallLimit, createCallLimit } from './call-limit.ts'
 import type { ModelRoute, Timeouts } from './model-routes.ts'
+import { isRefused, retryWait } from './retry-wait.ts'
 
 /** One way to a model: with one credential. */
 export interface Lane {
@@ -38,11 +39,6 @@ interface Tools {
   random: () => number
 }
 
-/** Full jitter: up to this, doubled with each try. */
-const BACKOFF_MS = 250
-const LONGEST_BACKOFF_MS = 4_000
-/** A provider that asks for more than this is not waited for. */
-const LONGEST_RETRY_AFTER_MS = 10_000
 const LONGEST_OPEN_SECONDS = 60
 
 /**
@@ -94,7 +90,7 @@ export async function* routedCall(
         if (!isOfCredential(failed)) break
         if (target.lanes[0] === lane) target.lanes.push(target.lanes.shift()!)
       }
-      const waitMs = tries < plan.retries ? waitFor(failed, tries, random) : undefined
+      const waitMs = tries < plan.retries ? retryWait(failed, tries, random) : undefined
       if (waitMs === undefined || waitMs >= limit.leftMs()) break
       await sleep(waitMs, undefined, { signal })
     }
@@ -185,20 +181,9 @@ function outcomeOf(error: unknown): Outcome {
 const isOthersTurn = (error: unknown): error is HubError =>
   error instanceof HubError && (error.status >= 500 || error.status === 429 || error.status === 404)
 
-const isRefused = (error: unknown) =>
-  error instanceof HubError && error.code === 'provider_authentication_failed'
-
 /** Another credential may do better at once. */
 const isOfCredential = (error: unknown) =>
   isRefused(error) || (error instanceof HubError && error.status === 429)
-
-/** Milliseconds until the next try; nothing where one more would not help. */
-function waitFor(error: unknown, tries: number, random: () => number): number | undefined {
-  if (!(error instanceof HubError) || error.status === 404 || isRefused(error)) return undefined
-  const asked = (error.options.retryAfterSeconds ?? 0) * 1000
-  if (asked > LONGEST_RETRY_AFTER_MS) return undefined
-  return asked + random() * Math.min(LONGEST_BACKOFF_MS, BACKOFF_MS * 2 ** tries)
-}
 
 function breakerOpen(name: string, shutMs: number) {
   const retryAfterSeconds = Math.min(LONGEST_OPEN_SECONDS, shutMs / 1000)

@@ -1,3 +1,6 @@
+/** A text, or the tokens of one where the target takes them. */
+export type EmbeddingInput = string | readonly number[]
+
 /** Where an embedding model's name leads. */
 export interface EmbeddingTarget {
   provider: string
@@ -9,8 +12,12 @@ export interface EmbeddingTarget {
   price?: number
   /** Length of its vectors where the caller names none; absent where only a call can tell. */
   dimensions?: number
-  /** The largest batch that one call takes. */
+  /** The largest batch that one call takes; a text longer than that goes alone. */
   batch: { inputs: number; characters: number }
+  /** Characters of the longest text; absent where the provider refuses what is too long by itself. */
+  longest?: number
+  /** Whether it takes tokens in place of a text. */
+  tokens?: boolean
 }
 
 export interface EmbedOptions {
@@ -22,7 +29,7 @@ export interface EmbedOptions {
 }
 
 export interface Embedded {
-  /** One a text, in order, all of one length and finite. */
+  /** One an input, in order, all of one length, finite, and as long as was asked. */
   vectors: Float32Array[]
   /** Input tokens, where the provider says. */
   tokens?: number
@@ -30,6 +37,8 @@ export interface Embedded {
 
 /** The port to embedding models. */
 export interface Embedder {
+  /** The model where none is named. */
+  readonly defaultModel: string
   /**
    * `provider/model`, or a bare name for the default provider; `local` is the embedded model.
    *
@@ -37,5 +46,5 @@ export interface Embedder {
    */
   resolve(model: string): EmbeddingTarget
   /** One call to the provider, of at most `target.batch`. Errors: `HubError`, in the terms of the chat port. */
-  embed(target: EmbeddingTarget, texts: readonly string[], options: EmbedOptions): Promise<Embedded>
+  embed(target: EmbeddingTarget, inputs: readonly EmbeddingInput[], options: EmbedOptions): Promise<Embedded>
 }

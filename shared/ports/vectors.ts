@@ -122,7 +122,9 @@ export interface VectorKeys {
   vectors(index: VectorIndex, partition: number, tag?: string): string
   /** Sorted set: chunk → BM25's part of a term. */
   postings(index: VectorIndex, partition: number, term: string): string
-  /** Set: chunks with a value of a tag. One slot a partition. */
+  /** Hash: chunk → its tags and numbers, as JSON. */
+  attributes(index: VectorIndex, partition: number): string
+  /** Sorted set, all with score 0: chunks with a value of a tag. One slot a partition. */
   tagged(index: VectorIndex, partition: number, field: string, value: string): string
   /** Sorted set: chunk → its value of a number. One slot a partition. */
   numbered(index: VectorIndex, partition: number, field: string): string

@@ -4,6 +4,7 @@ import { startBench } from './bench.ts'
 import { cacheHit } from './cache-hit.ts'
 import { describeMachine } from './machine.ts'
 import { overhead } from './overhead.ts'
+import { retrieval } from './retrieval.ts'
 
 const benches = {
   'cache-hit': { run: cacheHit, about: 'a stored answer through the hub, beside a bare Hono + Redis GET' },
@@ -11,6 +12,7 @@ const benches = {
     run: overhead,
     about: 'a miss through the hub, beside a bare Hono forwarder and the provider alone',
   },
+  retrieval: { run: retrieval, about: 'known-item search over a real corpus: text, vector and hybrid' },
 }
 
 const { values, positionals } = parseArgs({

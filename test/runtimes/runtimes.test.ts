@@ -12,7 +12,7 @@ import {
   type TestHub,
   until,
 } from '../support/hub.ts'
-import { type Behaviour, startProvider } from '../support/provider.ts'
+import { type Behaviour, bagOfWords, startProvider } from '../support/provider.ts'
 import { startTestRedis, testRedisUrl } from '../support/redis.ts'
 
 type Env = Record<string, string | undefined>
@@ -140,6 +140,19 @@ describe.each(cases)('$rim over $driver', ({ start, driver, streams, hearsLeavin
       'redis-ai-hub; fwd=miss; collapsed',
       'redis-ai-hub; fwd=miss; stored',
     ])
+  })
+
+  test('texts are embedded, and the cache has them the next time', async () => {
+    const input = ['Redis keeps it in memory', crypto.randomUUID()]
+    const body = { model: 'openai/text-embedding-3-small', input, dimensions: 64 }
+    const { data } = await user.embeddings.create(body)
+    const vectors = data.map(({ embedding }) => Float32Array.from(embedding))
+    expect(vectors).toEqual(input.map((text) => bagOfWords(text, 64)))
+    await until('the cache has them', async () => {
+      const { data: again, response } = await user.embeddings.create(body).withResponse()
+      expect(again.data).toEqual(data)
+      return response.headers.get('cache-status') === 'redis-ai-hub; hit'
+    })
   })
 
   test('every answer is counted, though nobody waits for it', async () => {

@@ -29,6 +29,8 @@ export interface Behaviour {
   /** Writes each byte of a stream by itself, as its own packet. */
   bytewise?: boolean
   usage?: object
+  /** Of embeddings: another number of them than texts; their length; numbers though base64 is asked for. */
+  embeddings?: { count?: number; dimensions?: number; floats?: boolean }
 }
 
 export interface ProviderOptions extends Behaviour {
@@ -48,7 +50,7 @@ interface Recorded {
 }
 
 /**
- * A server that speaks OpenAI's chat completions, JSON and SSE, and misbehaves as told. `GET /stats` → `{calls, aborted}`.
+ * A server that speaks OpenAI's chat completions, JSON and SSE, and its embeddings, and misbehaves as told. `GET /stats` → `{calls, aborted}`.
  *
  * @example const provider = await startProvider({ text: 'hello' }); createChat({ env: { OPENAI_API_KEY: 'x', OPENAI_BASE_URL: provider.url } })
  */
@@ -121,6 +123,9 @@ async function answer(exchange: Exchange, call: number, body: Body, behaviour: B
   }
   if (body.stream) return stream(exchange, call, body, behaviour)
   if (delayMs) await sleep(delayMs)
+  if (exchange.request.url?.includes('/embeddings')) {
+    return sendJson(response, 200, toEmbeddings(body as unknown as EmbeddingBody, behaviour))
+  }
   if (behaviour.cut === 'destroy') {
     response.setHeader('content-length', 1000)
     response.write('{"choices":')
@@ -179,6 +184,50 @@ async function stream(exchange: Exchange, call: number, body: Body, behaviour: B
     end += `data: ${JSON.stringify({ ...start, choices: [], usage: behaviour.usage ?? usage })}\n\n`
   }
   response.end(`${end}data: [DONE]\n\n`)
+}
+
+interface EmbeddingBody {
+  model?: string
+  input: string | (string | number[])[]
+  dimensions?: number
+  encoding_format?: string
+}
+
+const LENGTHS: Record<string, number> = { 'text-embedding-3-small': 1536, 'text-embedding-3-large': 3072 }
+
+/** In the opposite order, as nothing forbids. A token is a word. */
+function toEmbeddings(
+  { model, input, dimensions, encoding_format }: EmbeddingBody,
+  { embeddings: { count, dimensions: own = LENGTHS[model ?? ''] ?? 256, floats } = {}, usage }: Behaviour,
+) {
+  const texts = [input].flat().map((one) => (typeof one === 'string' ? one : one.join(' ')))
+  const data = texts.map((text, index) => {
+    const vector = bagOfWords(text, dimensions ?? own)
+    const base64 = encoding_format === 'base64' && !floats
+    const embedding = base64 ? Buffer.from(vector.buffer).toString('base64') : Array.from(vector)
+    return { object: 'embedding', index, embedding }
+  })
+  const tokens = texts.reduce((sum, text) => sum + wordsOf(text).length, 0)
+  return {
+    object: 'list',
+    data: data.slice(0, count).reverse(),
+    model,
+    usage: usage ?? { prompt_tokens: tokens, total_tokens: tokens },
+  }
+}
+
+const wordsOf = (text: string) => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [text]
+
+/** Unit vector of hashed words: texts that share words are near. */
+export function bagOfWords(text: string, dimensions: number): Float32Array {
+  const vector = new Float32Array(dimensions)
+  for (const word of wordsOf(text)) {
+    let hash = 0x811c9dc5
+    for (const unit of word) hash = Math.imul(hash ^ unit.codePointAt(0)!, 0x01000193)
+    vector[(hash >>> 0) % dimensions]! += 1
+  }
+  const norm = Math.hypot(...vector)
+  return vector.map((number) => number / norm)
 }
 
 const usage = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 }
