@@ -38,6 +38,13 @@ export const Env = z
       .optional()
       .describe('A Redis over HTTP: Upstash, or `npm run bridge`. `REDIS_URL` comes first.'),
     UPSTASH_REDIS_REST_TOKEN: text('Its token.'),
+    UPSTASH_VECTOR_REST_URL: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe(
+        'An Upstash Vector index, or `npm run vector-bridge`. Without it vectors lie in Redis: by RediSearch where Redis has it, else in vector sets.',
+      ),
+    UPSTASH_VECTOR_REST_TOKEN: text('Its token.'),
     HUB_CACHE_REDIS_URL: z
       .url({ protocol: /^(rediss?|https?)$/ })
       .optional()
@@ -117,6 +124,25 @@ export const Env = z
     HUB_BREAKER_PROBE_SECONDS: seconds
       .default(60)
       .describe('A probe that did not end by then is taken for dead, and another one may go out.'),
+    HUB_SEMANTIC_MIN_SIMILARITY: z.coerce
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.4)
+      .describe(
+        '`x-hub-semantic`: questions less similar than this are never taken for the same; callers may ask for more. Past it a guard compares what is asked.',
+      ),
+    HUB_SEMANTIC_MAX_TEMPERATURE: z.coerce
+      .number()
+      .min(0)
+      .max(2)
+      .default(1)
+      .describe(
+        '`x-hub-semantic`: hotter calls get no answer of another one; without a temperature it is 1.',
+      ),
+    HUB_SEMANTIC_JUDGE: text(
+      '`x-hub-semantic`: a model (`provider/model`) that decides where the guard is not sure; none by default.',
+    ),
     HUB_MAX_BODY_BYTES: z.coerce
       .number()
       .int()
@@ -145,6 +171,20 @@ export const Env = z
         code: 'custom',
         path: ['UPSTASH_REDIS_REST_TOKEN'],
         message: 'is missing, and UPSTASH_REDIS_REST_URL is set',
+      })
+    }
+    if (env.UPSTASH_VECTOR_REST_URL && !env.UPSTASH_VECTOR_REST_TOKEN) {
+      context.addIssue({
+        code: 'custom',
+        path: ['UPSTASH_VECTOR_REST_TOKEN'],
+        message: 'is missing, and UPSTASH_VECTOR_REST_URL is set',
+      })
+    }
+    if (env.UPSTASH_VECTOR_REST_TOKEN && !env.UPSTASH_VECTOR_REST_URL) {
+      context.addIssue({
+        code: 'custom',
+        path: ['UPSTASH_VECTOR_REST_URL'],
+        message: 'is missing, and UPSTASH_VECTOR_REST_TOKEN is set',
       })
     }
     if (env.HUB_CACHE_REDIS_URL?.startsWith('http') && !env.HUB_CACHE_REDIS_TOKEN) {

@@ -45,11 +45,16 @@ function environmentTable(): string {
 }
 
 function providersTable(): string {
-  const rows = configureProviders({ env: {} }).map(({ name, missing, models }) => {
+  const rows = configureProviders({ env: {} }).map(({ name, missing, models, embeddings }) => {
     const priced = [...models].filter(([, price]) => price).length
-    return `| \`${name}\` | ${missing.map((variable) => `\`${variable}\``).join(', ')} | ${priced || ''} |`
+    const embeds = embeddings?.model ? `\`${embeddings.model}\`` : embeddings ? 'named' : ''
+    return `| \`${name}\` | ${missing.map((variable) => `\`${variable}\``).join(', ')} | ${priced || ''} | ${embeds} |`
   })
-  return ['| provider | set | models with a known price |', '|---|---|---|', ...rows].join('\n')
+  return [
+    '| provider | set | chat models with a known price | embedding model |',
+    '|---|---|---|---|',
+    ...rows,
+  ].join('\n')
 }
 
 function replaceBetween(text: string, name: string, content: string): string {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { serve } from '@hono/node-server'
+import { createDictionary } from '../shared/drivers/dictionary-english.ts'
 import { createEmbedderLocal } from '../shared/drivers/embedder-local.ts'
 import { createFetchUndici } from '../shared/drivers/fetch-undici.ts'
 import { createTokenizerGpt } from '../shared/drivers/tokenizer-gpt.ts'
@@ -34,6 +35,7 @@ async function main() {
     keySecret,
     countTokens: createTokenizerGpt(),
     localEmbedder: createEmbedderLocal(),
+    isWord: createDictionary(),
     fetch: createFetchUndici(),
     log,
   })

@@ -1,21 +1,25 @@
 import type { Deps } from '../functions/deps.ts'
 import type { CacheRoom } from '../shared/cache-room.ts'
 import { createEmbedder, type EmbedderOptions } from '../shared/drivers/embedder.ts'
+import { createVectorsDetect } from '../shared/drivers/vectors-detect.ts'
+import { createVectorsRedisearch } from '../shared/drivers/vectors-redisearch.ts'
+import { createVectorsUpstash } from '../shared/drivers/vectors-upstash.ts'
+import { createVectorsVectorset } from '../shared/drivers/vectors-vectorset.ts'
 import { createEmbeddings } from '../shared/embeddings/embeddings.ts'
+import { vectorKeys as keys } from '../shared/keys.ts'
 import type { Holds } from '../shared/metering/holds.ts'
 import type { CountTokens } from '../shared/ports/chat.ts'
-import type { Redis } from '../shared/ports/redis.ts'
+import type { Vectors } from '../shared/ports/vectors.ts'
+import { createSemanticCache } from '../shared/semantic/semantic-cache.ts'
 import type { Env } from './env.ts'
-import type { Rim } from './wire.ts'
+import type { Connections, Rim } from './wire.ts'
 
 /** What `wire` has built already. */
-export interface Wired {
+export interface Wired extends Connections {
   env: Env
   rim: Rim
   /** Of every driver that calls a provider. */
   providerOptions: Pick<EmbedderOptions, 'env' | 'providers' | 'silenceMs' | 'fetch'>
-  redis: Redis
-  cacheRedis: Redis
   room: CacheRoom
   holds: Holds
   countTokens: CountTokens
@@ -23,7 +27,7 @@ export interface Wired {
 
 /** Builds what retrieval is made of. */
 export function wireRetrieval(wired: Wired) {
-  const { env, rim, providerOptions, cacheRedis, room, holds, countTokens } = wired
+  const { env, rim, providerOptions, redis, cacheRedis, room, holds, countTokens } = wired
   const embedder = createEmbedder({
     ...providerOptions,
     defaultProvider: env.HUB_DEFAULT_PROVIDER,
@@ -34,10 +38,28 @@ export function wireRetrieval(wired: Wired) {
     ...{ embedder, cacheRedis, room, holds, countTokens },
     waves: rim.countsCalls ? WAVES_A_WORKER : undefined,
   })
+  const vectors = createVectors(wired)
+  const semanticCache = createSemanticCache({
+    ...{ embeddings, vectors, keys, redis, cacheRedis },
+    minSimilarity: env.HUB_SEMANTIC_MIN_SIMILARITY,
+    guard: { isWord: rim.isWord },
+    onFailure: (cause) => rim.log.error({ msg: 'Semantic cache', cause }),
+  })
   return {
+    ...{ vectors, semanticCache },
     deps: { embeddings } satisfies Partial<Deps>,
     close: async () => rim.localEmbedder?.close(),
   }
+}
+
+function createVectors({ env, vectorRedis }: Pick<Wired, 'env' | 'vectorRedis'>): Vectors {
+  const { UPSTASH_VECTOR_REST_URL: url, UPSTASH_VECTOR_REST_TOKEN: token = '' } = env
+  if (url) return createVectorsUpstash({ url, token, redis: vectorRedis.reads, keys })
+  return createVectorsDetect({
+    ...{ redis: vectorRedis.reads, keys },
+    redisearch: createVectorsRedisearch({ ...vectorRedis, keys }),
+    vectorset: createVectorsVectorset({ ...vectorRedis, keys }),
+  })
 }
 
 /** Of writes to the embedding cache, where a request's calls are counted. */

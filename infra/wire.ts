@@ -57,6 +57,8 @@ export interface Rim {
   countTokens?: CountTokens
   /** The embedded model `local`, where the runtime can carry it; closed with the hub. */
   localEmbedder?: EmbedderLocal
+  /** Whether a word is English, where the runtime can carry a dictionary: the semantic cache sees slips of the keyboard by it. */
+  isWord?(word: string): boolean
   /** How it calls upstreams; Node's own connections, or `fetch` where there are none. */
   outgoing?: Outgoing
   log: Log
@@ -69,7 +71,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   if (rim.needsAdminKey && !env.HUB_ADMIN_KEY) {
     throw new Error('HUB_ADMIN_KEY is not set: this runtime serves nobody without it. Set it as a secret.')
   }
-  const { redis, cacheRedis } = connect(env, log, rim.freezes)
+  const { redis, cacheRedis, vectorRedis } = connect(env, log, rim.freezes)
   const clock = Date
   const chatOptions = {
     env: variables,
@@ -100,6 +102,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   const holds = createHolds({ limits, budgets, usage, clock })
   const meter = createMeter({ holds, countTokens })
   const retrieval = wireRetrieval({
+    vectorRedis,
     ...{ env, rim, redis, cacheRedis, room, holds, countTokens },
     providerOptions: chatOptions,
   })
@@ -113,6 +116,11 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
       complete: createCompletions({
         ...{ look, collapse, room, meter, usage, tally, clock },
         refuseWhenAway: env.HUB_REDIS_DOWN === 'refuse',
+        semantic: {
+          cache: retrieval.semanticCache,
+          maxTemperature: env.HUB_SEMANTIC_MAX_TEMPERATURE,
+          judgeModel: env.HUB_SEMANTIC_JUDGE,
+        },
       }),
       hashOf,
       completionCache: createCompletionCache({ redis, cacheRedis }),
@@ -137,22 +145,32 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   )
   const close = async () => {
     await retrieval.close()
-    await Promise.all([redis.close(), cacheRedis === redis ? undefined : cacheRedis.close()])
+    const connections = new Set([redis, cacheRedis, vectorRedis.reads, vectorRedis.writes])
+    await Promise.all([...connections].map((connection) => connection.close()))
   }
   /** No function has a schedule yet: the line shows that the trigger arrives. */
   const scheduled = async (trigger: string) => log.info({ msg: 'Nothing is scheduled', trigger })
   return { app, env, scheduled, close }
 }
 
+export interface Connections {
+  redis: Redis
+  /** The same as `redis` where it has no server of its own. */
+  cacheRedis: Redis
+  /** Of one server with `redis`. A search or write of milliseconds holds up what its connection is asked after it. */
+  vectorRedis: { reads: Redis; writes: Redis }
+}
+
 /** State and cache: two ports, one server by default. */
-export function connectRedis(env: Env, log: Log, patient = false): { redis: Redis; cacheRedis: Redis } {
+export function connectRedis(env: Env, log: Log, patient = false): Connections {
   const onError = (cause: Error) =>
     patient
       ? log.info({ msg: 'Redis connection', cause: cause.message }) // lost in the freeze: nothing is wrong
       : log.error({ msg: 'Redis connection', cause })
   const resp = (url: string) => createRedisResp({ url, patient, onError })
   const redis = connectState(env, resp)
-  return { redis, cacheRedis: connectCache(env, resp) ?? redis }
+  const own = () => (env.REDIS_URL ? resp(env.REDIS_URL) : redis)
+  return { redis, cacheRedis: connectCache(env, resp) ?? redis, vectorRedis: { reads: own(), writes: own() } }
 }
 
 function connectState(env: Env, resp: (url: string) => Redis): Redis {

@@ -13,7 +13,7 @@ import {
 } from './metering/limits.ts'
 import type { Clock } from './ports/clock.ts'
 import type { Command, Redis, Reply, ScriptCall } from './ports/redis.ts'
-import type { Replies } from './send.ts'
+import { type Replies, send } from './send.ts'
 
 /** Who calls, once admitted. */
 export interface Caller {
@@ -110,6 +110,20 @@ export function createAdmission({ redis, keyring, limits, clock, adminKey }: Adm
     async admit(claim: Claim, scope: string): Promise<Admitted> {
       const { calls, settle } = await admission.ask(claim)
       return settle(calls.length ? await redis.wave(calls).catch((error: Error) => error) : [], scope)
+    },
+
+    /** Who sent work that was accepted earlier, as the key stands now; takes nothing of its request limits. 401 where it is revoked. */
+    async recall(tenant: string, keyId: string | null, scope: string): Promise<Caller> {
+      if (keyId === null) return owner
+      const found = await send(redis, ['HMGET', hubKeysKey(tenant), keyId, TENANT_FIELD], {
+        timeoutMs: 2_000,
+      })
+      const [text, settings] = found as (string | null)[]
+      const hash = text ? (JSON.parse(text) as HubKeyRecord).hash : ''
+      const caller = verify({ id: keyId, tenant, hash }, text, settings)?.caller
+      if (!caller) throw refused('The hub key that this was sent with is revoked.')
+      if (caller.scopes && !caller.scopes.has(scope)) throw forbidden(scope)
+      return caller
     },
 
     /** Revocation holds here at once, whether Redis answers or not. */

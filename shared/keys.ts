@@ -66,6 +66,8 @@ export const promptKey = (tenant: string, name: string) => `${prefix(tenant)}pro
 export const promptNamesKey = (tenant: string) => `${prefix(tenant)}prompts`
 
 export interface CompletionKeys {
+  /** Of the request (`completionHash`). */
+  hash: string
   /** String: the stored answer. */
   entry: string
   /** Hash: the lease of the running call, and who waits for it. */
@@ -78,7 +80,7 @@ export interface CompletionKeys {
 
 export function completionKeys(tenant: string, hash: string): CompletionKeys {
   const entry = `${prefix(tenant)}llm:cache:${hash}`
-  return { entry, run: `{${entry}}:run`, chunks: `{${entry}}:chunks`, wakeUp: `{${entry}}:wake` }
+  return { hash, entry, run: `{${entry}}:run`, chunks: `{${entry}}:chunks`, wakeUp: `{${entry}}:wake` }
 }
 
 /** Glob of all the tenant's stored answers, for SCAN. */

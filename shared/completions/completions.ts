@@ -7,12 +7,16 @@ import type { Tally } from '../metering/tally.ts'
 import type { Usage } from '../metering/usage.ts'
 import type { ChatTarget } from '../ports/chat.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { SemanticCache } from '../semantic/semantic-cache.ts'
+import { isYes, judgeRequest } from '../semantic/semantic-judge.ts'
+import { type SemanticQuestion, semanticQuestion } from '../semantic/semantic-question.ts'
 import type { Answer } from './answer.ts'
-import type { CacheDirectives } from './cache-directives.ts'
+import { type CacheDirectives, readCacheDirectives } from './cache-directives.ts'
 import type { Collapse } from './collapse.ts'
 import { type CompletionEntry, decodeEntry, encodeEntry, toEntry } from './completion-entry.ts'
 import type { CompletionRequest, Look, Looked } from './completion-look.ts'
 import { createPatience } from './patience.ts'
+import { readCompleted } from './read-completed.ts'
 import type { Run, SharedCall } from './run.ts'
 
 export interface CompletionCall {
@@ -36,6 +40,14 @@ export interface CompletionsOptions {
   usage: Usage
   tally: Tally
   clock: Clock
+  /** For calls that ask for it. */
+  semantic: {
+    cache: SemanticCache
+    /** Hotter calls want another answer each time. */
+    maxTemperature: number
+    /** Decides where the guard is not sure. */
+    judgeModel?: string
+  }
   /** 503 while Redis is away, instead of answering past the cache. */
   refuseWhenAway: boolean
 }
@@ -44,9 +56,12 @@ type Verdict = 'hits' | 'misses' | 'collapsed' | 'bypassed'
 
 const NAME = 'redis-ai-hub'
 
+/** What a judge may take; after it the call goes on as a miss. */
+const JUDGE_MS = 5_000
+
 /** Completions through the cache: an equal call is answered from Redis, equal running calls share one provider call. */
 export function createCompletions(options: CompletionsOptions) {
-  const { look, collapse, room, meter, usage, tally, clock } = options
+  const { look, collapse, room, meter, usage, tally, clock, semantic } = options
 
   return async function complete(asked: CompletionCall): Promise<Completed> {
     const { directives, defer } = asked
@@ -65,6 +80,18 @@ export function createCompletions(options: CompletionsOptions) {
     const stale = entry !== undefined && age >= entry.ttlSeconds
     const old = entry !== undefined && !stale && age >= directives.maxAgeSeconds
     if (entry && !stale && !old) return hit(entry)
+    let storedUntil: number | undefined
+    const question = away ? undefined : questionOf(looked)
+    if (question && directives.read) {
+      const near = await semantic.cache.find({
+        ...{ question, caller, defer },
+        similarity: directives.semantic!,
+        accepts: (entry) =>
+          clock.now() / 1000 - entry.timestamp < Math.min(entry.ttlSeconds, directives.maxAgeSeconds),
+        ask: semantic.judgeModel ? ask : undefined,
+      })
+      if (near) return hit(near.entry, `semantic;similarity=${near.similarity.toFixed(3)}`)
+    }
     if (directives.onlyIfCached) throw notCached()
 
     const call = callOf(looked)
@@ -103,9 +130,33 @@ export function createCompletions(options: CompletionsOptions) {
     }
 
     function answered({ answer, done }: Run, verdict: Verdict, status: string): Completed {
-      defer(done)
+      defer(question ? done.then(() => remember(question)) : done)
       count(verdict)
       return { kind: 'answer', answer, headers: headersOf(status) }
+    }
+
+    function questionOf({ request }: Looked): SemanticQuestion | undefined {
+      if (directives.semantic === undefined) return undefined
+      return semanticQuestion(route.target, request, semantic.maxTemperature)
+    }
+
+    /** Once the answer is stored, others who ask the same may have it. */
+    async function remember(question: SemanticQuestion) {
+      if (storedUntil)
+        await semantic.cache.add(question, { hash: keys.hash, until: storedUntil }, caller, defer)
+    }
+
+    /** Whether the answer to one prompt serves the other, by a model; its answers are cached as any. */
+    async function ask(first: string, second: string): Promise<boolean> {
+      const { claim } = asked
+      const request = judgeRequest(semantic.judgeModel!, first, second)
+      const completed = await complete({
+        claim,
+        request,
+        directives: readCacheDirectives(() => undefined),
+        defer,
+      })
+      return isYes(await readCompleted(completed, AbortSignal.timeout(JUDGE_MS)))
     }
 
     function headersOf(status: string) {
@@ -147,6 +198,7 @@ export function createCompletions(options: CompletionsOptions) {
           const jittered = () => Math.round(COMPLETION_TTL_SECONDS * (1 - Math.random() * 0.1))
           const ttlSeconds = directives.ttlSeconds ?? jittered()
           const entry = toEntry(answeredBy, response, clock.now(), ttlSeconds)
+          storedUntil = clock.now() + ttlSeconds * 1000
           return { entry: encodeEntry(entry), ttlMs: (ttlSeconds + route.staleIfErrorSeconds) * 1000 }
         },
       }

@@ -37,7 +37,8 @@ export function createEmbedder({
   const callable = configured
     .filter(({ missing, embeddings }) => missing.length === 0 && embeddings)
     .sort((a, b) => Number(b.name === defaultProvider) - Number(a.name === defaultProvider))
-  const withModel = callable.find(({ embeddings }) => embeddings?.model)
+  const withModel =
+    defaultProvider === 'local' ? undefined : callable.find(({ embeddings }) => embeddings?.model)
   const model = defaultModel || (withModel ? drivers.get(withModel.name)!.defaultModel : 'local')
   const named = model.includes('/') ? model.slice(0, model.indexOf('/')) : undefined
   const home = (named !== 'local' && named) || (withModel ?? callable[0])?.name || 'local'

@@ -1,6 +1,7 @@
 import { HubError } from '../errors.ts'
 import type { ErrorReply, Reply } from '../ports/redis.ts'
 import type { ChunkRef, Hit, Metric } from '../ports/vectors.ts'
+import { toCosine } from './vectorset-similarities.ts'
 
 type ReadChunk = (key: string) => ChunkRef | undefined
 
@@ -20,7 +21,7 @@ export const readScored = (reply: Reply, readChunk: ReadChunk): Hit[] => readHit
 
 /** Of the distances that RediSearch gives: 1 - cosine, the squared euclidean distance, 1 - product. */
 const SIMILARITY: Record<Metric, (distance: number) => number> = {
-  cosine: (distance) => 1 - distance,
+  cosine: (distance) => toCosine(1 - distance),
   euclidean: (squared) => 1 / (1 + squared),
   dot_product: (distance) => 1 - distance,
 }

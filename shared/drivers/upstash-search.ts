@@ -130,7 +130,8 @@ async function ask(
     } finally {
       await stop().catch(() => {})
     }
-    return hits
+    // Each part is in order, but the first is approximate: the second may hold what it missed.
+    return hits.sort((a, b) => b.score - a.score)
   })
 }
 

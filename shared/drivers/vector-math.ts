@@ -1,4 +1,5 @@
 import type { Metric } from '../ports/vectors.ts'
+import { toCosine } from './vectorset-similarities.ts'
 
 /** Similarity of two vectors of one length, in the port's terms. */
 export function similarityOf(metric: Metric, a: Float32Array, b: Float32Array): number {
@@ -11,5 +12,5 @@ export function similarityOf(metric: Metric, a: Float32Array, b: Float32Array): 
     squared += (x - y) ** 2
   }
   if (metric === 'euclidean') return 1 / (1 + squared)
-  return metric === 'dot_product' ? product : product / Math.sqrt(aa * bb)
+  return metric === 'dot_product' ? product : toCosine(product / Math.sqrt(aa * bb))
 }

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { HubError } from '../errors.ts'
+import { HubError, RedisTimeoutError } from '../errors.ts'
 import type { Command, Redis, Reply } from '../ports/redis.ts'
 import type {
   Chunk,
@@ -43,6 +43,8 @@ const EFFORT = 100
 const BATCH = 32
 
 const LONGEST_TAG = 4_096
+
+const LONGEST_SHOWN = 4_000
 
 const DEFAULT_TIMEOUT_MS = 30_000
 
@@ -330,18 +332,23 @@ function mustHold({ fields }: VectorIndex, chunk: Chunk) {
 /** One deadline for all waves of a call. */
 function remaining({ timeoutMs = DEFAULT_TIMEOUT_MS, signal }: WriteOptions = {}): () => WriteOptions {
   const end = performance.now() + timeoutMs
-  return () => ({ timeoutMs: Math.max(1, end - performance.now()), signal })
+  return () => {
+    const left = end - performance.now()
+    if (left <= 0) throw new RedisTimeoutError(`RediSearch was not done within ${timeoutMs} ms`)
+    return { timeoutMs: left, signal }
+  }
 }
 
-/** As somebody could type it, vectors left out. */
+/** As somebody could type it, vectors left out; of a very long filter the beginning. */
 function toText(command: Command): string {
-  return command
+  const text = command
     .map((argument) => {
       if (argument instanceof Uint8Array) return `<${argument.length / 4} float32>`
       const text = String(argument)
       return /^[\w.:*-]+$/.test(text) ? text : JSON.stringify(text)
     })
     .join(' ')
+  return text.length <= LONGEST_SHOWN ? text : `${text.slice(0, LONGEST_SHOWN).toWellFormed()}…`
 }
 
 const toBytes = ({ buffer, byteOffset, byteLength }: Float32Array) =>

@@ -72,10 +72,12 @@ export function createEmbeddings({
   const cache = createEmbeddingCache({ redis: cacheRedis, room, waves })
 
   async function embed(call: EmbeddingCall): Promise<EmbeddingResult> {
-    const { caller, model, texts, signal, defer } = call
+    const { caller, model, signal, defer } = call
     const { read, write } = call.cache ?? { read: true, write: true }
     const target = embedder.resolve(model)
     refuseForeignModel(caller, model, target)
+    // Halves of UTF-16 pairs are no text, and some providers say so.
+    const texts = call.texts.map((text) => (typeof text === 'string' ? text.toWellFormed() : text))
     for (const [n, text] of texts.entries()) checkInput(text, n, target)
     if (texts.length === 0) throw invalid('input', 'There is no text to embed.')
 
@@ -85,23 +87,21 @@ export function createEmbeddings({
     const found = read ? await cache.read(keys, signal) : undefined
     const vectors: (Float32Array | undefined)[] = found ?? keys.map(() => undefined)
     const missing = [...vectors.keys()].filter((n) => !vectors[n])
-    const tokens = await pay(
-      call,
-      target,
-      missing.map((n) => inputs[n]!),
-      (n, vector) => {
-        vectors[missing[n]!] = vector
-      },
-      () => {
-        if (!write) return
-        const made = missing.filter((n) => vectors[n])
-        defer(cache.write(made.map((n) => [keys[n]!, vectors[n]!])))
-      },
-    )
-    // The model was exchanged under its name: what is stored does not go with what is made now.
+    const wanted = missing.map((n) => inputs[n]!)
+    const { tokens, error } = await pay(call, target, wanted, (n, vector) => {
+      vectors[missing[n]!] = vector
+    })
+    const made = missing.filter((n) => vectors[n])
+    if (write && made.length > 0) defer(cache.write(made.map((n) => [keys[n]!, vectors[n]!])))
+    if (error) throw error
+
     const { length } = vectors[missing[0] ?? 0]!
-    if (vectors.some((vector) => vector!.length !== length))
-      return embed({ ...call, cache: { read: false, write } })
+    if (vectors.some((vector) => vector!.length !== length)) {
+      if (!read) throw severalLengths(target)
+      // The model was exchanged under its name: what is stored does not go with what is made now.
+      const again = await embed({ ...call, cache: { read: false, write } })
+      return { ...again, tokens: tokens + again.tokens }
+    }
 
     const order = new Map([...unique.keys()].map((id, n) => [id, vectors[n]!]))
     const cached = keys.length - missing.length
@@ -113,14 +113,13 @@ export function createEmbeddings({
     }
   }
 
-  /** Embeds all of them within the caller's limits, and counts what was used, however it ended. Returns the tokens. */
+  /** Embeds within the caller's limits, and counts what was used, however it ended. */
   async function pay(
     call: EmbeddingCall,
     target: EmbeddingTarget,
     inputs: readonly EmbeddingInput[],
     take: (n: number, vector: Float32Array) => void,
-    whenOver: () => void,
-  ): Promise<number> {
+  ): Promise<{ tokens: number; error?: unknown }> {
     const { caller, defer } = call
     const { price } = target
     const priced = {
@@ -129,7 +128,7 @@ export function createEmbeddings({
     }
     if (inputs.length === 0) {
       defer(holds.settle({ caller, target: priced }, undefined, undefined))
-      return 0
+      return { tokens: 0 }
     }
     const estimate = () => usageOf(Math.ceil(1.5 * sizeOf(inputs, estimateTokenCount)) + 16, true)
     const held = await holds.hold({ caller, target: priced, estimate, defer })
@@ -142,9 +141,7 @@ export function createEmbeddings({
     defer(
       holds.settle({ caller, target: priced }, held, tokens > 0 ? usageOf(tokens, unstated > 0) : undefined),
     )
-    whenOver()
-    if (error) throw error
-    return tokens
+    return { tokens, error }
   }
 
   /** What a provider does not say. */
@@ -161,7 +158,6 @@ const nameOf = ({ provider, model }: EmbeddingTarget) => `${provider}/${model}`
 const idOf = (input: EmbeddingInput) =>
   typeof input === 'string' ? `text ${input}` : `tokens ${input.join(' ')}`
 
-/** UTF-16 halves that stand alone are no text: SHA-256 and JSON take them for U+FFFD alike. */
 function hashOf(target: EmbeddingTarget, { dimensions, purpose }: EmbeddingCall, id: string): string {
   const scope = [target.scope, nameOf(target), dimensions ?? null, purpose ?? null]
   return createHash('sha256')
@@ -195,6 +191,13 @@ function checkInput(input: EmbeddingInput, n: number, target: EmbeddingTarget): 
 
 const invalid = (param: string, message: string) =>
   new HubError({ code: 'invalid_value', status: 400, message, param })
+
+const severalLengths = (target: EmbeddingTarget) =>
+  new HubError({
+    code: 'provider_bad_response',
+    status: 502,
+    message: `${nameOf(target)} answered vectors of several lengths.`,
+  })
 
 function refuseForeignModel({ models: allowed }: Caller, asked: string, target: EmbeddingTarget) {
   if (!allowed || allowed.includes(nameOf(target)) || allowed.includes(asked)) return

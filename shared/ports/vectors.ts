@@ -92,7 +92,8 @@ export interface WriteOptions {
  * when it does not answer; those of the Redis port.
  */
 export interface Vectors {
-  readonly store: 'redisearch' | 'vectorset' | 'upstash'
+  /** Undefined until a first call has found out. */
+  readonly store: 'redisearch' | 'vectorset' | 'upstash' | undefined
   /** May be repeated. 501 for a metric or quantization that the store lacks. */
   create(index: VectorIndex, options?: WriteOptions): Promise<void>
   /** Removes the index with these chunks, which are all that it has. May be repeated after it broke off. */

@@ -66,7 +66,7 @@ export function createSemanticCache(options: SemanticCacheOptions) {
     /** Remembers that the entry of `hash` answers the question. */
     async add(
       question: SemanticQuestion,
-      answer: { hash: string },
+      answer: { hash: string; until: number },
       caller: Caller,
       defer: SemanticLook['defer'],
     ) {

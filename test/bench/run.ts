@@ -1,10 +1,12 @@
-/** `npm run bench -- <name> [--seconds N]`: measurements as JSON lines on stdout, progress on stderr. */
+/** `npm run bench -- <name> [--seconds N] [--rows N]`: measurements as JSON lines on stdout, progress on stderr. */
 import { parseArgs } from 'node:util'
 import { startBench } from './bench.ts'
 import { cacheHit } from './cache-hit.ts'
 import { describeMachine } from './machine.ts'
 import { overhead } from './overhead.ts'
 import { retrieval } from './retrieval.ts'
+import { semanticCache } from './semantic-cache.ts'
+import { vectors } from './vectors.ts'
 
 const benches = {
   'cache-hit': { run: cacheHit, about: 'a stored answer through the hub, beside a bare Hono + Redis GET' },
@@ -13,20 +15,27 @@ const benches = {
     about: 'a miss through the hub, beside a bare Hono forwarder and the provider alone',
   },
   retrieval: { run: retrieval, about: 'known-item search over a real corpus: text, vector and hybrid' },
+  'semantic-cache': {
+    run: semanticCache,
+    about: 'labelled pairs of questions: which get the answer of the other, rightly and wrongly',
+  },
+  vectors: { run: vectors, about: 'nearest vectors, filtered or not, and their recall, beside the raw VSIM' },
 }
 
 const { values, positionals } = parseArgs({
-  options: { seconds: { type: 'string', default: '2' } },
+  options: { seconds: { type: 'string', default: '2' }, rows: { type: 'string', default: '100000' } },
   allowPositionals: true,
 })
 const name = positionals[0] as keyof typeof benches
-const seconds = Number(values.seconds)
+const [seconds, rows] = [Number(values.seconds), Number(values.rows)]
 
-if (!Object.hasOwn(benches, name ?? '') || !(seconds > 0)) {
-  console.error('npm run bench -- <name> [--seconds N]   N: length of each measurement, default 2\n')
-  for (const [name, { about }] of Object.entries(benches)) console.error(`  ${name.padEnd(12)}${about}`)
+if (!Object.hasOwn(benches, name ?? '') || !(seconds > 0) || !(rows > 0)) {
+  console.error('npm run bench -- <name> [--seconds N] [--rows N]')
+  console.error('  --seconds   length of each measurement, default 2')
+  console.error('  --rows      of `vectors`, default 100000\n')
+  for (const [name, { about }] of Object.entries(benches)) console.error(`  ${name.padEnd(16)}${about}`)
 } else {
   await using bench = await startBench(seconds)
   console.log(JSON.stringify({ bench: name, machine: await describeMachine(bench.redis.url) }))
-  await benches[name].run(bench)
+  await benches[name].run(bench, { rows })
 }

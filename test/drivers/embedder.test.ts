@@ -176,6 +176,7 @@ describe('where a name leads', () => {
       { defaultProvider: 'cohere' },
       'cohere/embed-v4.0',
     ],
+    ['a local default provider', { OPENAI_API_KEY }, undefined, { defaultProvider: 'local' }, 'local/local'],
     ['the default model', { OPENAI_API_KEY }, undefined, { defaultModel: 'local' }, 'local/local'],
     [
       'a bare default model',

@@ -305,6 +305,14 @@ describe('bad days', () => {
     expect(poor.provider.count).toBe(1)
   })
 
+  it('one whose batches have several lengths is a 502, and no loop', async () => {
+    const hub = await started({
+      provider: { behave: (call) => ({ embeddings: { dimensions: call % 2 ? 8 : 16 } }) },
+    })
+    const made = await embed(hub, texts(600))
+    expect(made).toMatchObject({ status: 502, error: { code: 'provider_bad_response' } })
+  })
+
   it('one that answers nonsense is a 502', async () => {
     const hub = await started({ provider: { embeddings: { count: 1 } } })
     expect(await embed(hub, texts(2))).toMatchObject({

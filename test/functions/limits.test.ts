@@ -115,6 +115,14 @@ describe('token limits', () => {
 })
 
 describe('budgets', () => {
+  it('a model that costs nothing takes nothing of them, also when they are spent', async () => {
+    const caller = await newCaller({ budget: { usd: 0, period: 'daily' } })
+    expect((await caller.complete({ ...ask(), model: 'local/local' })).status).toBe(200)
+    await hub.settled()
+    const shown = await (await hub.get(`/v1/keys/${caller.id}`, admin)).json()
+    expect(shown.budget).toMatchObject({ spent_usd: 0, held_usd: 0 })
+  })
+
   it('refuse what they do not cover, and are shown on the key', async () => {
     const caller = await newCaller({ budget: { usd: 1, period: 'total' } })
     const body = () => ask(undefined, { max_tokens: 400 })

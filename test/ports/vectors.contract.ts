@@ -13,7 +13,8 @@ import type {
   Vectors,
 } from '../../shared/ports/vectors.ts'
 import { unique } from '../support/app.ts'
-import { randomFilter, randomRows, seeded } from './vectors.rows.ts'
+import { seeded } from '../support/random.ts'
+import { randomFilter, randomRows } from './vectors.rows.ts'
 
 export interface VectorsUnderTest {
   /** Made with `vectorKeys`. */
@@ -154,7 +155,9 @@ export function testVectors(name: string, start: () => Promise<VectorsUnderTest>
         await vectors.create(index, PATIENT)
         await vectors.put(index, chunks, PATIENT)
         const twice = await search(index, query)
-        expect([twice.vector, twice.text]).toEqual([once.vector, once.text])
+        expect(twice.vector).toEqual(once.vector)
+        // Not its score: RediSearch counts the words of a replaced chunk until it has collected its garbage.
+        expect(twice.text!.map(ref)).toEqual(once.text!.map(ref))
         expect(once.vector).toHaveLength(2)
         expect(await keysOf(index)).toEqual(keys)
       })
@@ -549,7 +552,7 @@ export function testVectors(name: string, start: () => Promise<VectorsUnderTest>
     })
 
     test('ids come back as they were, whatever they hold', async () => {
-      const ids = [
+      const ids = new Set([
         ...ODD,
         'x'.repeat(512),
         'a#1.0',
@@ -561,7 +564,7 @@ export function testVectors(name: string, start: () => Promise<VectorsUnderTest>
         '{a}',
         '../x',
         '__proto__',
-      ]
+      ])
       ids.delete('')
       const given = [...ids]
       const refs = given.map((documentId, i) => ({ documentId, version: i + 1, n: i }))

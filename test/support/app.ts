@@ -32,9 +32,14 @@ export async function startApp({ env = {}, provider: behaviour, ...rim }: TestAp
     variables,
     { sharesRequests: true, tallyDelayMs: 0, keySecret: 'a secret of this test', log, ...rim },
     (env, log) => {
-      const { redis, cacheRedis } = connectRedis(env, log)
+      const { redis, cacheRedis, vectorRedis } = connectRedis(env, log)
       const counted = counting(redis, waves)
-      return { redis: counted, cacheRedis: cacheRedis === redis ? counted : counting(cacheRedis, waves) }
+      const count = (one: Redis) => (one === redis ? counted : counting(one, waves))
+      return {
+        redis: counted,
+        cacheRedis: count(cacheRedis),
+        vectorRedis: { reads: count(vectorRedis.reads), writes: count(vectorRedis.writes) },
+      }
     },
   )
   let deferred: Promise<unknown>[] = []

@@ -123,13 +123,13 @@ async function answer(exchange: Exchange, call: number, body: Body, behaviour: B
   }
   if (body.stream) return stream(exchange, call, body, behaviour)
   if (delayMs) await sleep(delayMs)
-  if (exchange.request.url?.includes('/embeddings')) {
-    return sendJson(response, 200, toEmbeddings(body as unknown as EmbeddingBody, behaviour))
-  }
   if (behaviour.cut === 'destroy') {
     response.setHeader('content-length', 1000)
     response.write('{"choices":')
     return destroySoon(exchange)
+  }
+  if (exchange.request.url?.includes('/embeddings')) {
+    return sendJson(response, 200, toEmbeddings(body as unknown as EmbeddingBody, behaviour))
   }
   const { toolCalls } = behaviour
   const message = {

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, type TestContext } from 'vitest'
 import { createRedisResp } from '../../../shared/drivers/redis-resp.ts'
@@ -332,7 +335,9 @@ describe('run', () => {
   })
 
   it('goes on after Redis was restarted, and loses nothing', async (context) => {
-    await using own = await startTestRedis({ persist: true })
+    const directory = await mkdtemp(join(tmpdir(), 'hub-redis-'))
+    context.onTestFinished(() => rm(directory, { recursive: true, force: true }))
+    await using own = await startTestRedis({ persist: true, directory })
     const { add, run, length } = start(context, own.url)
     const { seen, handle } = noting(() => sleep(2))
     const { stop } = run({ handle, concurrency: 2, claimIdleMs: 1_000 })
@@ -340,7 +345,7 @@ describe('run', () => {
     await until('some are seen', () => seen.length > 50)
     await own.stop()
     await sleep(300)
-    const { port, password, directory } = own
+    const { port, password } = own
     await using again = await startTestRedis({ persist: true, port, password, directory })
     expect(again.url).toBe(own.url)
     await until(
