@@ -25,7 +25,7 @@ export function createApp(
   const app = new Hono<App>()
     .onError((error, c) => {
       const shown = error instanceof HTTPException ? fromHono(error) : toHubError(error)
-      if (shown.status >= 500) {
+      if (shown.status >= 500 && shown.type === 'server_error') {
         deps.log.error({
           msg: shown.message,
           code: shown.code,

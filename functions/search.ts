@@ -22,6 +22,14 @@ const SearchBody = z
     top_k: z.int().min(1).max(1_000).default(10),
     filter: FilterSchema.optional(),
     min_score: z.number().optional().describe('least similarity; not in text mode'),
+    vector_weight: z
+      .number()
+      .min(0)
+      .max(1)
+      .optional()
+      .describe(
+        'what similarity counts in hybrid mode, words count the rest; 0.3 by default, which suits the embedded model',
+      ),
     explain: z.boolean().default(false),
   })
   .refine(({ query, vector }) => query !== undefined || vector !== undefined, {
@@ -37,7 +45,7 @@ const Result = z.object({
   score: z
     .number()
     .describe(
-      'similarity in vector mode, BM25 or alike in text mode, fused ranks from 0 to 1 in hybrid mode',
+      'similarity in vector mode, BM25 or alike in text mode, a weighted sum from 0 to 1 in hybrid mode',
     ),
   similarity: z.number().optional().describe('where it is known; 1 is the same'),
   metadata: z.record(z.string(), z.unknown()),

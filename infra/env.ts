@@ -103,6 +103,9 @@ export const Env = z
     HUB_DEFAULT_PROVIDER: text(
       'Where bare model names go; by default the first provider with a key, else `local`.',
     ),
+    HUB_ASK_MODEL: text(
+      'Answers `POST /v1/ask` where no model is named. By default `local/local`, which quotes the best sentences.',
+    ),
     HUB_EMBEDDING_MODEL: text(
       'Embeds where no model is named: `provider/model`, or `local`. By default the usual one of the first provider with a key, else `local`.',
     ),

@@ -42,11 +42,10 @@ export function createVectorBridge(options: VectorBridgeOptions) {
   const { dimension, name = 'default', filteringBudget, timeoutMs = 10_000, report = () => {} } = options
   const { maxBodyBytes = 64 * 1024 * 1024 } = options
   const hasAccess = createTokens(options)
-  const redis = createRedisResp({
-    url: options.redisUrl,
-    onError: (error) => report(`Redis: ${error.message}`),
-  })
-  const store = createVectorStore({ redis, name, dimension, timeoutMs, filteringBudget })
+  const onError = (error: Error) => report(`Redis: ${error.message}`)
+  const connect = () => createRedisResp({ url: options.redisUrl, onError })
+  const [reads, writes] = [connect(), connect()]
+  const store = createVectorStore({ reads, writes, name, dimension, timeoutMs, filteringBudget })
   const requests = createRequests(dimension)
 
   /** A path with and without a namespace at its end. */
@@ -57,11 +56,11 @@ export function createVectorBridge(options: VectorBridgeOptions) {
   }
 
   async function info() {
-    const counts = await store.counts()
+    const sizes = await store.namespaces.sizes()
     const namespaces = Object.fromEntries(
-      Object.entries(counts).map(([key, vectorCount]) => [key, { vectorCount, pendingVectorCount: 0 }]),
+      sizes.map(([namespace, vectorCount]) => [namespace, { vectorCount, pendingVectorCount: 0 }]),
     )
-    const vectorCount = Object.values(counts).reduce((sum, count) => sum + count, 0)
+    const vectorCount = sizes.reduce((sum, [, size]) => sum + size, 0)
     const dense = { dimension, similarityFunction: 'COSINE' }
     return {
       ...{ vectorCount, pendingVectorCount: 0, indexSize: vectorCount * dimension * 4 },
@@ -137,14 +136,14 @@ export function createVectorBridge(options: VectorBridgeOptions) {
       const chosen =
         ids ??
         (filter === undefined
-          ? await store.idsWith(namespace, (id) => id.startsWith(prefix!))
+          ? await store.idsWith(namespace, prefix!)
           : await store.idsPassing(namespace, toPredicate(filter)))
       return c.json({ result: { deleted: await store.delete(namespace, chosen) } })
     })
     .on(METHODS, at('fetch'), async (c) => {
       const namespace = namespaceOf(c)
       const { ids, prefix, include } = requests.fetch(await body(c))
-      const chosen = ids ?? (await store.idsWith(namespace, (id) => id.startsWith(prefix!), 1_000))
+      const chosen = ids ?? (await store.idsWith(namespace, prefix!, 1_000))
       const items = await store.fetch(namespace, chosen, include)
       return c.json({ result: ids ? items : items.filter((item) => item !== null) })
     })
@@ -155,14 +154,14 @@ export function createVectorBridge(options: VectorBridgeOptions) {
     .on(METHODS, at('random'), async (c) => c.json({ result: await store.random(namespaceOf(c)) }))
     .on(METHODS, at('reset'), async (c) => {
       const all = c.req.query('all') !== undefined && c.req.param('namespace') === undefined
-      const names = all ? await store.namespaces() : [namespaceOf(c)]
-      for (const namespace of names) await store.reset(namespace)
+      const names = all ? await store.namespaces.list() : [namespaceOf(c)]
+      for (const namespace of names) await store.namespaces.empty(namespace)
       return c.json({ result: 'Success' })
     })
     .on(METHODS, '/info', async (c) => c.json({ result: await info() }))
-    .on(METHODS, '/list-namespaces', async (c) => c.json({ result: await store.namespaces() }))
+    .on(METHODS, '/list-namespaces', async (c) => c.json({ result: await store.namespaces.list() }))
     .on(METHODS, '/delete-namespace/:namespace', async (c) => {
-      await store.deleteNamespace(c.req.param('namespace'))
+      await store.namespaces.remove(c.req.param('namespace'))
       return c.json({ result: 'Success' })
     })
     .notFound((c) => c.json({ error: `Not found: ${c.req.path}`, status: 404 }, 404))
@@ -181,7 +180,9 @@ export function createVectorBridge(options: VectorBridgeOptions) {
     app,
     /** Resolves when Redis answers; rejects where the index has another dimension. */
     ready: () => store.open(),
-    close: () => redis.close(),
+    async close() {
+      await Promise.all([reads.close(), writes.close()])
+    },
   }
 }
 

@@ -212,6 +212,7 @@ const notCached = () =>
   new HubError({
     code: 'not_cached',
     status: 504,
+    type: 'cache_miss', // what the caller asked for: nothing failed
     message: 'No stored answer, and `Cache-Control: only-if-cached` asks for none but that.',
     headers: { 'Cache-Status': `${NAME}; fwd=miss` },
   })

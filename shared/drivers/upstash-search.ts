@@ -67,6 +67,7 @@ export function createUpstashSearch(drive: { redis: Redis; keys: VectorKeys }) {
   ): Promise<Nearest> {
     const selections = await selectBy(drive, index, filter, calls.redis)
     const atMost = selections.reduce((sum, selection) => sum + selection.atMost, 0)
+    if (atMost <= hits.length) return { hits, name: 'filter', why: undefined }
     if (atMost > MOST_COMPARED / index.dimensions) {
       const why = `of at most ${atMost} chunks that pass, Upstash gave ${hits.length}: it compares a bounded number with the filter`
       return { hits, name: 'filter', why }

@@ -1,6 +1,6 @@
 import { HubError } from '../errors.ts'
 import type { Redis } from '../ports/redis.ts'
-import type { Chunk, Metric, VectorIndex, VectorKeys, Vectors } from '../ports/vectors.ts'
+import type { Chunk, Metric, VectorIndex, VectorKeys, Vectors, WriteOptions } from '../ports/vectors.ts'
 import { createUpstashCalls, emptyWhereAbsent, inBatches, toNumbers } from './upstash-calls.ts'
 import { toUpstashMetadata } from './upstash-filter.ts'
 import { createUpstashIndex, type UpstashIndex, type UpstashOptions } from './upstash-index.ts'
@@ -31,7 +31,9 @@ const SIMILARITY_FUNCTIONS: Record<Metric, string> = {
  * @example const vectors = createVectorsUpstash({ url: 'https://x.upstash.io', token, redis, keys: vectorKeys })
  */
 export function createVectorsUpstash({ redis, keys, ...upstash }: VectorsUpstashOptions): Vectors {
-  const begin = createUpstashCalls.bind(undefined, { withIndex: createUpstashIndex(upstash), keys })
+  const withIndex = createUpstashIndex(upstash)
+  const begin = (index: VectorIndex, options?: WriteOptions) =>
+    createUpstashCalls({ withIndex, keys }, index, options)
   const inverted = createInverted({ redis, keys })
   const searchText = createTextSearch({ redis, keys })
   const searchVector = createUpstashSearch({ redis, keys })

@@ -15,8 +15,8 @@ export interface VectorSearchOptions {
   scoredOneByOne?: number
 }
 
-/** Breadth of the search in the graph. */
-const EFFORT = 200
+/** Breadth of the search in the graph. With FILTER each step costs more, and 100 found as much. */
+const EFFORT = { all: 200, filtered: 100 }
 
 /** Of the hot tag; each value costs a search. */
 const MOST_HOT_VALUES = 16
@@ -25,7 +25,10 @@ const MOST_HOT_VALUES = 16
 const MOST_SCORED = 10_000
 
 /** Whose attributes are read, where FILTER has found too few. */
-const MOST_LOOKED_AT = 100_000
+const MOST_LOOKED_AT = 20_000
+
+/** By FILTER, before it gives up: a quarter of a second. */
+const MOST_WALKED = 50_000
 
 const GRAPH = 'a search in the graph may miss some'
 
@@ -37,7 +40,7 @@ const GRAPH = 'a search in the graph may miss some'
  * - `filter`: VSIM's FILTER, which reads the attributes of every vector that it walks by: 5 µs each.
  *
  * (20,000 × 384, NOQUANT.) To find EF vectors of which R of N pass, FILTER walks by EF × N / R, so it is the dearer one until
- * about R² = EF × N: of 20,000 until 2,000 pass, of a million until 14,000. TRUTH is not used: it reads all (12 ms of 20,000),
+ * about R² = EF × N: of 20,000 until 1,400 pass, of a million until 10,000. TRUTH is not used: it reads all (12 ms of 20,000),
  * and a write that comes meanwhile stops Redis until it is done.
  */
 export function createVectorSearch({ redis, keys, scoredOneByOne }: VectorSearchOptions) {
@@ -46,11 +49,11 @@ export function createVectorSearch({ redis, keys, scoredOneByOne }: VectorSearch
 
   return async function searchVectors(
     index: VectorIndex,
-    { vector, limit, filter, effort = EFFORT, ...options }: VectorSearch & { vector: Float32Array },
+    { vector, limit, filter, effort, ...options }: VectorSearch & { vector: Float32Array },
   ): Promise<{ hits: Hit[]; step: PlanStep }> {
-    const breadth = Math.max(effort, limit)
     const { result, step } = await explained(options, async (calls) => {
       const { hot, rest } = splitHot(index, filter)
+      const breadth = Math.max(limit, effort ?? (rest ? EFFORT.filtered : EFFORT.all))
       const walk = async (filtering: Argument[] = []) => {
         const sets = hot ? hot.tags.flatMap((tag) => setsOf(index, tag)) : setsOf(index)
         return walkGraph(sets, ['COUNT', limit, 'EF', breadth, ...filtering], vector, calls)
@@ -67,13 +70,19 @@ export function createVectorSearch({ redis, keys, scoredOneByOne }: VectorSearch
       if (atMost <= Math.min(scored, Math.sqrt(breadth * total)))
         return { ...toStep('score'), result: await scoreEach(await read(selections, calls)) }
 
-      const walked = Math.ceil((2 * breadth * total) / atMost)
-      const found = await walk(['FILTER', toExpression(index, rest), 'FILTER-EF', walked])
-      if (found.size < limit && atMost <= MOST_LOOKED_AT && scored > 0) {
+      const walkFiltered = (walked: number) =>
+        walk(['FILTER', toExpression(index, rest), 'FILTER-EF', walked])
+      let walked = Math.min(MOST_WALKED, Math.ceil((2 * breadth * total) / atMost))
+      let found = await walkFiltered(walked)
+      if (found.size < limit && scored > 0 && atMost <= MOST_LOOKED_AT) {
         // Parts of the filter that leave much, together leave little.
         const passing = await read(selections, calls)
         if (sum(passing.map(({ members }) => members.length)) <= scored)
           return { ...toStep('filter-score'), result: await scoreEach(passing) }
+      }
+      if (found.size < limit && walked < MOST_WALKED) {
+        walked = MOST_WALKED
+        found = await walkFiltered(walked)
       }
       const why = `${GRAPH}, and walks by ${walked} vectors at most`
       return { ...toStep(hot ? 'hot-tag-filter' : 'filter', why), result: found }

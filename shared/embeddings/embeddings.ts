@@ -12,7 +12,7 @@ import type { Redis } from '../ports/redis.ts'
 import { embedBatches } from './embed-batches.ts'
 import { createEmbeddingCache } from './embedding-cache.ts'
 
-export interface EmbeddingCall {
+interface EmbeddingCall {
   /** Whose limits, budgets and usage count. */
   caller: Caller
   /** `provider/model`, or a bare name for the default provider. */
@@ -27,7 +27,7 @@ export interface EmbeddingCall {
   defer(work: Promise<unknown>): void
 }
 
-export interface EmbeddingResult {
+interface EmbeddingResult {
   /** One a text, in order. */
   vectors: Float32Array[]
   /** `provider/model` */

@@ -8,7 +8,7 @@ import type { PlanStep, Vectors } from '../ports/vectors.ts'
 import { highlightsOf } from '../text/highlights.ts'
 import type { Span } from '../text/sentences.ts'
 import type { Documents, StoredChunk } from './documents.ts'
-import { FUSION, fuse, type Ranked } from './fusion.ts'
+import { fuse, type Ranked, VECTOR_WEIGHT } from './fusion.ts'
 import type { Index, Indexes } from './indexes.ts'
 import { toVector } from './query-vector.ts'
 
@@ -25,6 +25,8 @@ export interface SearchRequest {
   filter?: Filter
   /** Least similarity. */
   min_score?: number
+  /** What similarity counts in hybrid mode, 0 to 1; words count the rest. */
+  vector_weight?: number
 }
 
 export interface SearchCall {
@@ -67,7 +69,7 @@ export interface Searched {
   results: SearchResult[]
   explain: {
     store: Vectors['store']
-    fusion?: typeof FUSION
+    fusion?: { method: 'weighted_sum'; vector_weight: number }
     plan: PlanStep[]
     phases: Phase[]
     /** Hits of a version that counts no longer. */
@@ -105,6 +107,7 @@ const LEAST_FUSED = 50
 export function createSearch({ redis, admission, indexes, documents, embeddings, vectors }: SearchOptions) {
   return async function search(call: SearchCall): Promise<Searched> {
     const { claim, scope, request } = call
+    const { vector_weight: weight = VECTOR_WEIGHT } = request
     const patience = createPatience(PATIENCE_MS)
     const { phases, timed } = createPhases()
     const tenant = 'caller' in claim ? claim.caller.tenant : claim.key.tenant
@@ -145,7 +148,8 @@ export function createSearch({ redis, admission, indexes, documents, embeddings,
           limit *= 4
           continue
         }
-        const fusion = mode === 'hybrid' ? FUSION : undefined
+        const fusion =
+          mode === 'hybrid' ? ({ method: 'weighted_sum', vector_weight: weight } as const) : undefined
         return { index, mode, results, explain: { store: vectors.store, fusion, plan, phases, stale } }
       }
     }
@@ -183,7 +187,7 @@ export function createSearch({ redis, admission, indexes, documents, embeddings,
       if (mode === 'vector') {
         return { ranked: near.map((hit) => ({ ...hit, similarity: hit.score })).filter(passes), full }
       }
-      const fused = fuse({ vector: near, text: worded })
+      const fused = fuse({ vector: near, text: worded }, weight)
       const unknown = min_score === undefined ? [] : fused.filter((hit) => hit.similarity === undefined)
       if (unknown.length > 0) {
         const similarities = await timed('similarity', () =>

@@ -43,6 +43,8 @@ const CANDIDATES = 10
 const JUDGED = 2
 /** What all of it may take, the provider of embeddings included; after it the call goes on as a miss. */
 const PATIENCE_MS = 1_500
+/** Nobody waits for it. */
+const ADD_PATIENCE_MS = 15_000
 const PROMPT_FIELD = 'prompt'
 
 /**
@@ -71,7 +73,7 @@ export function createSemanticCache(options: SemanticCacheOptions) {
       defer: SemanticLook['defer'],
     ) {
       try {
-        const signal = AbortSignal.timeout(PATIENCE_MS)
+        const signal = AbortSignal.timeout(ADD_PATIENCE_MS)
         const { index, vector } = await place(question, caller, defer, signal)
         const chunk = {
           ...{ documentId: answer.hash, version: 0, n: 0, vector, text: '' },

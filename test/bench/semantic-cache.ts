@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
 import { startProvider } from '../support/provider.ts'
 import type { Bench } from './bench.ts'
 
@@ -65,7 +67,11 @@ async function measure(bench: Bench, pairs: Pair[], providerUrl: string, judge?:
 
   bench.progress(`Storing ${pairs.length} answers …`)
   for (const { a } of pairs) await complete(a, { 'cache-control': 'no-cache' })
-  await new Promise((resolve) => setTimeout(resolve, 2_000)) // what is deferred is written
+  const deadline = Date.now() + 120_000 // they are written after the reply
+  while ((await remembered(bench)) < pairs.length) {
+    if (Date.now() > deadline) throw new Error('The questions were not remembered within two minutes.')
+    await sleep(200)
+  }
 
   bench.progress(`Asking ${pairs.length} questions …`)
   const results: (Pair & { served: boolean; wrong: boolean })[] = []
@@ -104,6 +110,19 @@ async function measure(bench: Bench, pairs: Pair[], providerUrl: string, judge?:
   if (judge) {
     const usage = await fetch(`${hub.url}/v1/usage?group_by=model`)
     bench.print({ judge, usage: await usage.json() })
+  }
+}
+
+/** Questions in the vector set of the semantic cache. */
+async function remembered({ redis: { url } }: Bench): Promise<number> {
+  const redis = createRedisResp({ url })
+  try {
+    const [found] = await redis.wave([['SCAN', '0', 'MATCH', 'vec:~semantic-*', 'COUNT', 100_000]])
+    const [key] = (found as [string, string[]])[1]
+    const [count] = key ? await redis.wave([['VCARD', key]]) : [0]
+    return count as number
+  } finally {
+    await redis.close()
   }
 }
 

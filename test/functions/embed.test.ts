@@ -116,6 +116,27 @@ describe('the openai client', () => {
   })
 })
 
+describe('batches', () => {
+  it('keep to the provider’s bounds, in texts and in characters; a text beyond them goes alone', async () => {
+    const provider = await startProvider()
+    open.push({ [Symbol.asyncDispose]: provider.close })
+    const env = { MISTRAL_API_KEY: 'key', MISTRAL_BASE_URL: provider.url, TEI_BASE_URL: provider.url }
+    const hub = await started({ env })
+    const sizes = () =>
+      provider.requests.splice(0).map(({ body }) => (body.input as string[]).map((text) => text.length))
+    const long = (size: number) => crypto.randomUUID().padEnd(size, ' x')
+    const input = [7000, 7000, 7000, 20_000, 100].map(long)
+    expect(await embed(hub, input, { model: 'mistral/m' })).toMatchObject({ status: 200 })
+    expect(sizes().toSorted()).toEqual([[100], [20_000], [7000], [7000, 7000]])
+    expect(await embed(hub, texts(70), { model: 'tei/any' })).toMatchObject({ status: 200 })
+    expect(
+      sizes()
+        .map(({ length }) => length)
+        .toSorted(),
+    ).toEqual([32, 32, 6])
+  })
+})
+
 describe('bad input gets a clear error, and nothing is asked', () => {
   let hub: TestApp
   beforeAll(async () => {
@@ -217,6 +238,16 @@ describe('the cache', () => {
     const reads = hub.waves.filter((wave) => wave.some((call) => 'at' in call && call[0] === 'GET'))
     expect(reads.map((wave) => wave.length)).toEqual([100])
     await hub.settled()
+  })
+
+  it('many vectors are written in waves that any service takes', async () => {
+    const hub = await started()
+    const input = texts(200)
+    await embed(hub, input)
+    const writes = hub.waves.filter((wave) => wave.some((call) => 'at' in call && call[0] === 'SET'))
+    expect(writes.length).toBeGreaterThan(1)
+    for (const wave of writes) expect(JSON.stringify(wave).length).toBeLessThan(1_000_000)
+    expect(await embed(hub, input)).toMatchObject({ cache: 'hit' })
   })
 
   it('what is broken in it, or of another length than now, is made again', async () => {

@@ -144,7 +144,7 @@ describe('search', () => {
     const index = await fill(hub)
     const { explain } = await search(hub, index, { query: 'a lock', explain: true })
     expect(explain).toMatchObject({ mode: 'hybrid', store: 'vectorset', stale: 0 })
-    expect(explain.fusion.weights).toBeDefined()
+    expect(explain.fusion).toEqual({ method: 'weighted_sum', vector_weight: 0.3 })
     expect(explain.plan.map(({ side }: { side: string }) => side).toSorted()).toEqual(['text', 'vector'])
     expect(explain.phases.map(({ name }: { name: string }) => name)).toEqual([
       'admission',
