@@ -15,6 +15,11 @@ import type { Clock } from '../shared/ports/clock.ts'
 import type { Outgoing } from '../shared/ports/outgoing.ts'
 import type { Redis } from '../shared/ports/redis.ts'
 import type { Prompts } from '../shared/prompts/prompts.ts'
+import type { Ask } from '../shared/retrieval/ask.ts'
+import type { Documents } from '../shared/retrieval/documents.ts'
+import type { Indexes } from '../shared/retrieval/indexes.ts'
+import type { Jobs } from '../shared/retrieval/jobs.ts'
+import type { Search } from '../shared/retrieval/search.ts'
 
 /** What `infra/wire.ts` builds and every function picks from. */
 export interface Deps {
@@ -26,6 +31,11 @@ export interface Deps {
   hashOf: Look['hashOf']
   completionCache: CompletionCache
   embeddings: Embeddings
+  indexes: Indexes
+  documents: Documents
+  jobs: Jobs
+  search: Search
+  ask: Ask
   modelRoutes: ModelRoutes
   modelRouter: ModelRouter
   breakers: Breakers

@@ -45,7 +45,7 @@ export function json<Schema extends z.ZodType>(schema: Schema, { remember = fals
     const text = await readText(c)
     let value = known?.get(text)
     if (!value) {
-      value = check(schema, parse(text)) as object
+      value = checked(schema, parseJson(text)) as object
       known?.set(text, deepFreeze(value))
     }
     c.req.addValidatedData('json', value)
@@ -61,7 +61,7 @@ export function query<Schema extends z.ZodType>(schema: Schema) {
     string,
     { in: { query: z.input<Schema> }; out: { query: z.output<Schema> } }
   > = async (c, next) => {
-    c.req.addValidatedData('query', check(schema, c.req.query()) as object)
+    c.req.addValidatedData('query', checked(schema, c.req.query()) as object)
     await next()
   }
   return Object.assign(middleware, { [uniqueSymbol]: { target: 'query' as const, ...resolver(schema) } })
@@ -82,16 +82,18 @@ function readText(c: Context): Promise<string> {
 /** What walks through a body recursively must not run out of stack. */
 const DEEPEST = 200
 
-function parse(text: string): unknown {
+/** Text that a caller sent as JSON. Throws 400. */
+export function parseJson(text: string, param = 'body'): unknown {
   const invalid = (message: string, cause?: unknown) =>
-    new HubError({ code: 'invalid_json', status: 400, message, param: 'body', cause })
+    new HubError({ code: 'invalid_json', status: 400, message, param, cause })
+  const name = param === 'body' ? 'The body' : `\`${param}\``
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw invalid(`The body is not JSON: ${(error as Error).message}`, error)
+    throw invalid(`${name} is not JSON: ${(error as Error).message}`, error)
   }
-  if (!isWithin(value, DEEPEST)) throw invalid(`The body is nested more than ${DEEPEST} levels deep.`)
+  if (!isWithin(value, DEEPEST)) throw invalid(`${name} is nested more than ${DEEPEST} levels deep.`)
   return value
 }
 
@@ -105,7 +107,8 @@ function deepFreeze<T extends object>(value: T): T {
   return Object.freeze(value)
 }
 
-function check<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+/** What a caller sent, as the schema says. Throws 400 with the path. */
+export function checked<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   const { success, data, error } = schema.safeParse(value)
   if (success) return data
   const issue = error.issues[0]!

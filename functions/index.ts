@@ -1,3 +1,4 @@
+import { ask } from './ask.ts'
 import { cacheComplete } from './cache-complete.ts'
 import { embed } from './embed.ts'
 import { gateway } from './gateway.ts'
@@ -5,12 +6,15 @@ import { keys } from './keys.ts'
 import { modelRoutes } from './model-routes.ts'
 import { platform } from './platform.ts'
 import { prompts } from './prompts.ts'
+import { search } from './search.ts'
 import { usage } from './usage.ts'
 
 /** Every function that can be deployed, by the name that `FUNCTIONS` picks it with. */
 export const table = {
   'cache-complete': cacheComplete,
   embed,
+  search,
+  ask,
   keys,
   'model-routes': modelRoutes,
   platform,

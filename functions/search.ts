@@ -5,6 +5,8 @@ import type { Search, Searched, SearchResult } from '../shared/retrieval/search.
 import type { App, Deps } from './deps.ts'
 import { FilterSchema } from './filter-schema.ts'
 import { claimed, json, replies } from './http.ts'
+import { searchJobs } from './search-jobs.ts'
+import { tmpIndexes } from './tmp-indexes.ts'
 
 const Query = z
   .string()
@@ -94,8 +96,8 @@ const VectorStorePage = z.object({
 const SCOPE = 'search'
 
 /** Search in indexes, in the hub's own shape and in that of OpenAI's vector stores. */
-export function search({ search, admission }: Pick<Deps, 'search' | 'admission'>) {
-  return new Hono<App>()
+export function search({ search, admission, ...more }: Pick<Deps, 'search' | 'admission' | 'indexes' | 'documents' | 'jobs'>) {
+  return new Hono<App>().route('/', searchJobs({ admission, ...more })).route('/', tmpIndexes({ admission, ...more }))
     .post(
       '/v1/indexes/:index/search',
       describeRoute({

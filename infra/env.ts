@@ -158,6 +158,9 @@ export const Env = z
       .describe(
         'How long a call may hold money of a budget; what a dead process held is free again after it.',
       ),
+    HUB_CLAIM_SECONDS: seconds
+      .default(60)
+      .describe('A consumer that says nothing for so long is taken for dead: others take its work over.'),
     HUB_DATA_DIR: z.string().default('.data').describe('Where the local Redis keeps its data.'),
     HUB_REDIS_CALLS: z.coerce
       .number()

@@ -10,7 +10,11 @@ type Stream = (event: LambdaEvent, stream: object, context: LambdaContext) => Pr
 type Schedule = { source: 'aws.events' | 'aws.scheduler'; resources?: string[] }
 declare const awslambda: { streamifyResponse(handler: Stream): Stream }
 
-const hub = wireHosted(process.env, { sharesRequests: false, freezes: true, tallyDelayMs: 0, log })
+const hub = wireHosted(process.env, {
+  ...{ sharesRequests: false, freezes: true, tallyDelayMs: 0, log },
+  // The caller waits for what is deferred; the schedule for what the function's timeout allows.
+  drains: { kickMs: 5_000, scheduledMs: 20_000 },
+})
 const { defer, settled } = createDeferred(log)
 const app = new Hono().all('*', (c) => hub.app.fetch(c.req.raw, { defer }))
 const answer = handle(app)

@@ -54,18 +54,21 @@ async function main() {
       say(`redis-ai-hub is ready: http://${host}:${port}`)
     },
   )
+  const stopping = new AbortController()
+  const work = hub.work(stopping.signal)
   server.on('error', (error: NodeJS.ErrnoException) => {
     const taken = error.code === 'EADDRINUSE'
     fail(new Error(taken ? `Port ${env.PORT} is taken: set PORT to another one.` : error.message))
   })
 
   /** Lets running requests and deferred work end, within ten seconds. */
-  let stopping = false
+  let isStopping = false
   async function stop() {
-    if (stopping) return
-    stopping = true
+    if (isStopping) return
+    isStopping = true
     setTimeout(() => process.exit(1), 10_000).unref()
-    await new Promise((closed) => server.close(closed))
+    stopping.abort()
+    await Promise.all([new Promise((closed) => server.close(closed)), work])
     await settled()
     await hub.close()
     await local?.stop()

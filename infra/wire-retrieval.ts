@@ -1,4 +1,5 @@
 import type { Deps } from '../functions/deps.ts'
+import type { Admission } from '../shared/admission.ts'
 import type { CacheRoom } from '../shared/cache-room.ts'
 import { createEmbedder, type EmbedderOptions } from '../shared/drivers/embedder.ts'
 import { createVectorsDetect } from '../shared/drivers/vectors-detect.ts'
@@ -9,7 +10,12 @@ import { createEmbeddings } from '../shared/embeddings/embeddings.ts'
 import { vectorKeys as keys } from '../shared/keys.ts'
 import type { Holds } from '../shared/metering/holds.ts'
 import type { CountTokens } from '../shared/ports/chat.ts'
+import type { Clock } from '../shared/ports/clock.ts'
 import type { Vectors } from '../shared/ports/vectors.ts'
+import { createDocumentSweeps } from '../shared/retrieval/document-sweeps.ts'
+import { createDocuments } from '../shared/retrieval/documents.ts'
+import { createIndexes } from '../shared/retrieval/indexes.ts'
+import { createSearch } from '../shared/retrieval/search.ts'
 import { createSemanticCache } from '../shared/semantic/semantic-cache.ts'
 import type { Env } from './env.ts'
 import type { Connections, Rim } from './wire.ts'
@@ -23,11 +29,13 @@ export interface Wired extends Connections {
   room: CacheRoom
   holds: Holds
   countTokens: CountTokens
+  admission: Admission
+  clock: Clock
 }
 
 /** Builds what retrieval is made of. */
 export function wireRetrieval(wired: Wired) {
-  const { env, rim, providerOptions, redis, cacheRedis, room, holds, countTokens } = wired
+  const { env, rim, providerOptions, redis, cacheRedis, room, holds, countTokens, admission, clock } = wired
   const embedder = createEmbedder({
     ...providerOptions,
     defaultProvider: env.HUB_DEFAULT_PROVIDER,
@@ -39,6 +47,10 @@ export function wireRetrieval(wired: Wired) {
     waves: rim.countsCalls ? WAVES_A_WORKER : undefined,
   })
   const vectors = createVectors(wired)
+  const stored = { redis, cacheRedis, vectors, embeddings, clock }
+  const documents = createDocuments({ ...stored, documentSweeps: createDocumentSweeps(stored) })
+  const indexes = createIndexes({ ...stored, partitions: 1 })
+  const search = createSearch({ redis, admission, indexes, documents, embeddings, vectors })
   const semanticCache = createSemanticCache({
     ...{ embeddings, vectors, keys, redis, cacheRedis },
     minSimilarity: env.HUB_SEMANTIC_MIN_SIMILARITY,
@@ -47,7 +59,7 @@ export function wireRetrieval(wired: Wired) {
   })
   return {
     ...{ vectors, semanticCache },
-    deps: { embeddings } satisfies Partial<Deps>,
+    deps: { embeddings, indexes, documents, search } satisfies Partial<Deps>,
     close: async () => rim.localEmbedder?.close(),
   }
 }

@@ -33,8 +33,11 @@ import type { CountTokens } from '../shared/ports/chat.ts'
 import type { Outgoing } from '../shared/ports/outgoing.ts'
 import type { Redis } from '../shared/ports/redis.ts'
 import { createPrompts } from '../shared/prompts/prompts.ts'
+import { createAsk } from '../shared/retrieval/ask.ts'
+import { createCitedAnswers } from '../shared/retrieval/cited-answers.ts'
 import { createSecrets } from '../shared/secrets.ts'
 import { type Env, readEnv } from './env.ts'
+import { wireJobs } from './wire-jobs.ts'
 import { wireRetrieval } from './wire-retrieval.ts'
 
 /** What a rim says of its runtime. */
@@ -47,6 +50,8 @@ export interface Rim {
   countsCalls?: boolean
   /** Anyone can reach it, so it serves nobody without `HUB_ADMIN_KEY`. */
   needsAdminKey?: boolean
+  /** Nothing runs between requests: how long queued work is worked on after one that brought some, and at the schedule, in ms. */
+  drains?: { kickMs: number; scheduledMs: number }
   /** It stops between two requests, and a connection may be found dead after that. */
   freezes?: boolean
   /** Signs hub keys where the environment sets neither secret nor admin key. */
@@ -71,7 +76,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   if (rim.needsAdminKey && !env.HUB_ADMIN_KEY) {
     throw new Error('HUB_ADMIN_KEY is not set: this runtime serves nobody without it. Set it as a secret.')
   }
-  const { redis, cacheRedis, vectorRedis } = connect(env, log, rim.freezes)
+  const { redis, cacheRedis, vectorRedis, blockingRedis } = connect(env, log, rim.freezes)
   const clock = Date
   const chatOptions = {
     env: variables,
@@ -103,31 +108,41 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   const meter = createMeter({ holds, countTokens })
   const retrieval = wireRetrieval({
     vectorRedis,
-    ...{ env, rim, redis, cacheRedis, room, holds, countTokens },
+    ...{ env, rim, redis, cacheRedis, room, holds, countTokens, admission, clock },
     providerOptions: chatOptions,
   })
   const httpRoutes = createHttpRoutes({ redis })
   const { outgoing = createOutgoing(env) } = rim
   const { look, hashOf } = createLook({ redis, cacheRedis, admission, router: modelRouter, prompts })
+  const complete = createCompletions({
+    ...{ look, collapse, room, meter, usage, tally, clock },
+    refuseWhenAway: env.HUB_REDIS_DOWN === 'refuse',
+    semantic: {
+      cache: retrieval.semanticCache,
+      maxTemperature: env.HUB_SEMANTIC_MAX_TEMPERATURE,
+      judgeModel: env.HUB_SEMANTIC_JUDGE,
+    },
+  })
+  const { documents, indexes, search } = retrieval.deps
+  const queue = wireJobs({ redis, blockingRedis, documents, indexes, admission, env, rim, clock })
+  const ask = createAsk({
+    ...{ search, documents, complete, countTokens },
+    citedAnswers: createCitedAnswers({ redis, cacheRedis, hashOf, documents }),
+    defaultModel: env.HUB_ASK_MODEL ?? 'local/local',
+  })
   const app = createApp(
     {
       ...{ redis, clock, admission, log, version: packageJson.version },
       hubKeys: createHubKeys({ redis, keyring, now: clock.now }),
-      complete: createCompletions({
-        ...{ look, collapse, room, meter, usage, tally, clock },
-        refuseWhenAway: env.HUB_REDIS_DOWN === 'refuse',
-        semantic: {
-          cache: retrieval.semanticCache,
-          maxTemperature: env.HUB_SEMANTIC_MAX_TEMPERATURE,
-          judgeModel: env.HUB_SEMANTIC_JUDGE,
-        },
-      }),
+      complete,
       hashOf,
       completionCache: createCompletionCache({ redis, cacheRedis }),
       ...{ modelRoutes, modelRouter, breakers, budgets, usage },
       prompts,
       ...{ httpRoutes, outgoing },
       ...retrieval.deps,
+      jobs: queue.jobs,
+      ask,
       httpGateway: createHttpGateway({
         ...{ redis, cacheRedis, admission, limits, outgoing, clock },
         routes: httpRoutes,
@@ -145,12 +160,19 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   )
   const close = async () => {
     await retrieval.close()
-    const connections = new Set([redis, cacheRedis, vectorRedis.reads, vectorRedis.writes])
-    await Promise.all([...connections].map((connection) => connection.close()))
+    const connections = new Set([redis, cacheRedis, vectorRedis.reads, vectorRedis.writes, blockingRedis])
+    await Promise.all([...connections].map((connection) => connection?.close()))
   }
-  /** No function has a schedule yet: the line shows that the trigger arrives. */
-  const scheduled = async (trigger: string) => log.info({ msg: 'Nothing is scheduled', trigger })
-  return { app, env, scheduled, close }
+  const hasQueue = env.FUNCTIONS?.includes('search') ?? true
+  const scheduled = async (trigger: string) => {
+    log.info({ msg: 'Scheduled', trigger })
+    if (hasQueue) await queue.drain()
+  }
+  /** What a runtime that lives on does besides answering, until the signal aborts. */
+  const work = async (signal: AbortSignal) => {
+    if (hasQueue) await queue.run(signal)
+  }
+  return { app, env, scheduled, work, close }
 }
 
 export interface Connections {
@@ -159,6 +181,8 @@ export interface Connections {
   cacheRedis: Redis
   /** Of one server with `redis`. A search or write of milliseconds holds up what its connection is asked after it. */
   vectorRedis: { reads: Redis; writes: Redis }
+  /** For reads that wait; only RESP has them. Opens at its first use. */
+  blockingRedis?: Redis
 }
 
 /** State and cache: two ports, one server by default. */
@@ -170,7 +194,11 @@ export function connectRedis(env: Env, log: Log, patient = false): Connections {
   const resp = (url: string) => createRedisResp({ url, patient, onError })
   const redis = connectState(env, resp)
   const own = () => (env.REDIS_URL ? resp(env.REDIS_URL) : redis)
-  return { redis, cacheRedis: connectCache(env, resp) ?? redis, vectorRedis: { reads: own(), writes: own() } }
+  return {
+    ...{ redis, cacheRedis: connectCache(env, resp) ?? redis },
+    vectorRedis: { reads: own(), writes: own() },
+    blockingRedis: env.REDIS_URL ? resp(env.REDIS_URL) : undefined,
+  }
 }
 
 function connectState(env: Env, resp: (url: string) => Redis): Redis {

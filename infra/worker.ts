@@ -8,7 +8,12 @@ interface Context {
   waitUntil(work: Promise<unknown>): void
 }
 
-const rim = { sharesRequests: false, countsCalls: true, log }
+const rim = {
+  sharesRequests: false,
+  countsCalls: true,
+  drains: { kickMs: 25_000, scheduledMs: 60_000 }, // waitUntil is cut off after 30 s
+  log,
+}
 const hubs = new WeakMap<Bindings, Hub>()
 
 export default {

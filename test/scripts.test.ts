@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import slotOf from 'cluster-key-slot'
 import { describe, expect, it } from 'vitest'
-import { breakerKey, budgetKeys, completionKeys, promptKey } from '../shared/keys.ts'
+import { breakerKey, budgetKeys, completionKeys, jobKeys, promptKey, streamKeys } from '../shared/keys.ts'
 import type { Script } from '../shared/ports/redis.ts'
 import * as generated from '../shared/scripts.generated.ts'
 
@@ -22,8 +22,21 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
   'put-prompt': (tenant) => [promptKey(tenant, 'support')],
   'label-prompt': (tenant) => [promptKey(tenant, 'support')],
   'delete-prompt': (tenant) => [promptKey(tenant, 'support')],
+  'claim-entries': () => stream('failures'),
+  'fail-entries': () => stream('failures', 'dead'),
+  'keep-entries': () => stream(),
+  'leave-group': () => stream(),
+  'trim-stream': () => stream(),
+  'replay-dead': () => stream('dead'),
+  'lease-group': () => [streamKeys('events:orders', 'store').lease],
+  'record-results': (tenant) => Object.values(jobKeys(tenant, 'job-1')),
   breaker: (tenant) => [breakerKey(tenant, 'ollama/llama3:{8b}#main')],
 }
+
+const stream = (...names: ('dead' | 'failures')[]) => [
+  'events:orders',
+  ...names.map((name) => streamKeys('events:orders', 'store')[name]),
+]
 
 const run = (tenant: string, ...names: ('entry' | 'run' | 'chunks')[]) => {
   const keys = completionKeys(tenant, 'a'.repeat(64))

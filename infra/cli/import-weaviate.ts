@@ -5,7 +5,7 @@ import { getJson, type ImportedRecord, type ImportSource, isVector } from './imp
 export const weaviate: ImportSource = {
   async *fetch({ url, key, namespace, vectorName, signal }) {
     if (namespace === undefined) throw new UsageError('--class is missing: which of Weaviate’s collections.')
-    const headers = key ? { authorization: `Bearer ${key}` } : {}
+    const headers: Record<string, string> = key ? { authorization: `Bearer ${key}` } : {}
     let after = ''
     for (;;) {
       const list = new URL('/v1/objects', url)

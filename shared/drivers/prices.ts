@@ -109,36 +109,25 @@ export interface EmbeddingModel {
   dimensions?: number
 }
 
-/** Embedding models, by provider. */
-export const embeddingModels: Record<string, { priced: string; models: Record<string, EmbeddingModel> }> = {
+/** Embedding models, by provider; prices as looked up on 2026-11-23: OpenAI's on its own pages, the others' in catalogues. */
+export const embeddingModels: Record<string, Record<string, EmbeddingModel>> = {
   openai: {
-    priced: '2026-10-27',
-    models: {
-      'text-embedding-3-small': { price: 0.02, dimensions: 1536 },
-      'text-embedding-3-large': { price: 0.13, dimensions: 3072 },
-      'text-embedding-ada-002': { price: 0.1, dimensions: 1536 },
-    },
+    'text-embedding-3-small': { price: 0.02, dimensions: 1536 },
+    'text-embedding-3-large': { price: 0.13, dimensions: 3072 },
+    'text-embedding-ada-002': { price: 0.1, dimensions: 1536 },
   },
   cohere: {
-    priced: '2026-06-30',
-    models: {
-      'embed-v4.0': { price: 0.12, dimensions: 1536 },
-      'embed-english-v3.0': { price: 0.1, dimensions: 1024 },
-      'embed-multilingual-v3.0': { price: 0.1, dimensions: 1024 },
-      'embed-english-light-v3.0': { price: 0.1, dimensions: 384 },
-      'embed-multilingual-light-v3.0': { price: 0.1, dimensions: 384 },
-    },
+    'embed-v4.0': { price: 0.12, dimensions: 1536 },
+    // No longer on the price list.
+    'embed-english-v3.0': { dimensions: 1024 },
+    'embed-multilingual-v3.0': { dimensions: 1024 },
+    'embed-english-light-v3.0': { dimensions: 384 },
+    'embed-multilingual-light-v3.0': { dimensions: 384 },
   },
-  google: {
-    priced: '2026-10-07',
-    models: { 'gemini-embedding-001': { price: 0.15, dimensions: 3072 } },
-  },
+  google: { 'gemini-embedding-001': { price: 0.15, dimensions: 3072 } },
   mistral: {
-    priced: '2026-06-30',
-    models: {
-      'mistral-embed': { price: 0.1, dimensions: 1024 },
-      'codestral-embed': { price: 0.15, dimensions: 1536 },
-    },
+    'mistral-embed': { price: 0.1, dimensions: 1024 },
+    'codestral-embed': { price: 0.15, dimensions: 1536 },
   },
 }
 

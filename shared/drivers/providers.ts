@@ -76,8 +76,8 @@ const table: Record<string, Entry> = {
     path: '/compatibility/v1',
     keyVariables: ['COHERE_API_KEY', 'CO_API_KEY'],
     streamUsage: false,
-    // 96 texts a call (docs.cohere.com, "Embed"); a text of 512 tokens.
-    embeddings: { model: 'embed-v4.0', inputs: 96, characters: 200_000 },
+    // 96 texts and 128,000 tokens a call (docs.cohere.com, "Embed").
+    embeddings: { model: 'embed-v4.0', inputs: 96, characters: 100_000 },
   },
   google: {
     baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
@@ -316,7 +316,7 @@ function toEmbeddingModels(
   name: string,
   added: Record<string, Partial<Price>> = {},
 ): Map<string, EmbeddingModel> {
-  const models = new Map(Object.entries(embeddingModels[name]?.models ?? {}))
+  const models = new Map(Object.entries(embeddingModels[name] ?? {}))
   for (const [model, { input }] of Object.entries(added)) {
     if (input !== undefined) models.set(model, { ...models.get(model), price: input })
   }

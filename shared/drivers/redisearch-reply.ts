@@ -83,6 +83,10 @@ export function toStoreError(reply: ErrorReply, index: string): HubError {
       param: 'filter',
     })
   }
+  if (CANNOT_MAKE.test(message)) {
+    return error(400, 'invalid_index', `RediSearch cannot make such an index: ${message}`)
+  }
+  if (OTHER_SCHEMA.test(message)) return otherSettings(index, reply)
   if (/no such scorer|invalid option|unknown argument/i.test(message)) {
     return error(
       501,
@@ -111,11 +115,20 @@ export function toStoreError(reply: ErrorReply, index: string): HubError {
       `A key that is no hash stands where a chunk of \`${index}\` belongs: delete it.`,
     )
   }
-  if (CANNOT_MAKE.test(message)) {
-    return error(400, 'invalid_index', `RediSearch cannot make such an index: ${message}`)
-  }
   return error(500, 'vectors_failed', `RediSearch refused a command of the hub: ${message}`)
 }
+
+/** RediSearch has an index of this name that was made by other settings. */
+export const otherSettings = (index: string, cause?: unknown) =>
+  new HubError({
+    code: 'index_exists',
+    status: 409,
+    message: `RediSearch has an index for \`${index}\` with other dimensions, metric or fields: delete it, and make it again.`,
+    cause,
+  })
+
+/** What a query meets that was made for other fields or dimensions. */
+const OTHER_SCHEMA = /query vector blob size|^Unknown field|^Expected a \w+ field/
 
 /** What the words of FT.CREATE's errors begin with, as far as a caller's settings can lead there. */
 const CANNOT_MAKE =

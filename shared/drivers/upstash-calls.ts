@@ -30,7 +30,8 @@ export async function emptyWhereAbsent<T>(list: Promise<T[]>): Promise<T[]> {
   try {
     return await list
   } catch (error) {
-    if (error instanceof UpstashRefusal && error.refusedWith === 404) return []
+    const absent = error instanceof UpstashRefusal && error.refusedWith === 404
+    if (absent && /namespace/i.test(error.message)) return []
     throw error
   }
 }

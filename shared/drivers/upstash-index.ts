@@ -16,12 +16,9 @@ export class UpstashRefusal extends HubError {
   /** HTTP status of the refusal. */
   readonly refusedWith: number
 
-  constructor(place: string, status: number, message: string) {
-    super({
-      code: 'vectors_refused',
-      status: 502,
-      message: `Upstash Vector at ${place} refused the request: ${message.slice(0, 500)}`,
-    })
+  constructor(status: number, reason: string) {
+    const message = `Upstash Vector refused the request: ${reason.slice(0, 500)}`
+    super({ code: 'vectors_refused', status: 502, message })
     this.refusedWith = status
   }
 }
@@ -48,9 +45,11 @@ export function createUpstashIndex({ url, token, fetch }: UpstashOptions): WithI
   return async function withIndex(work, { timeoutMs, signal }) {
     signal?.throwIfAborted()
     const controller = new AbortController()
-    const expire = () =>
-      controller.abort(unavailable(place, `it did not answer within ${Math.ceil(timeoutMs)} ms`))
-    const timer = setTimeout(expire, timeoutMs)
+    const expire = () => controller.abort(unavailable('did not answer in time'))
+    // A process that was busy finds the timer due and the answer in its socket at once: the answer goes first.
+    let timer = setTimeout(() => {
+      timer = setTimeout(expire, 5)
+    }, timeoutMs)
     const onAbort = () => controller.abort(signal?.reason)
     signal?.addEventListener('abort', onAbort, { once: true })
 
@@ -64,12 +63,11 @@ export function createUpstashIndex({ url, token, fetch }: UpstashOptions): WithI
           redirect: 'manual',
         })
         const text = await response.text()
-        return toResult(place, response.status, text)
+        return toResult(response.status, text)
       } catch (error) {
         if (controller.signal.aborted) throw controller.signal.reason
         if (error instanceof HubError) throw error
-        const { cause, message } = error as Error
-        throw unavailable(place, (cause as Error | undefined)?.message || message, error)
+        throw unavailable('cannot be reached', new Error(`Upstash Vector at ${place}`, { cause: error }))
       }
     }
 
@@ -82,26 +80,27 @@ export function createUpstashIndex({ url, token, fetch }: UpstashOptions): WithI
   }
 }
 
-function toResult(place: string, status: number, text: string) {
+function toResult(status: number, text: string) {
   let answer: { result?: unknown; error?: unknown } | undefined
   try {
     answer = JSON.parse(text)
   } catch {
     // A proxy's page.
   }
-  const message = typeof answer?.error === 'string' ? answer.error : `status ${status}`
-  if (status === 401 || status === 403)
-    throw unavailable(place, `it refuses UPSTASH_VECTOR_REST_TOKEN: ${message}`)
-  if (status === 429 || status >= 500 || !answer) throw unavailable(place, message)
-  if (status !== 200 || answer.error !== undefined) throw new UpstashRefusal(place, status, message)
+  const reason = typeof answer?.error === 'string' ? answer.error : `status ${status}`
+  const cause = new Error(reason)
+  if (status === 401 || status === 403) throw unavailable('refuses UPSTASH_VECTOR_REST_TOKEN', cause)
+  if (status === 429) throw unavailable(`takes no more requests for now (${reason.slice(0, 200)})`, cause)
+  if (status >= 500 || !answer) throw unavailable(`failed with status ${status}`, cause)
+  if (status !== 200 || answer.error !== undefined) throw new UpstashRefusal(status, reason)
   return { result: answer.result }
 }
 
-const unavailable = (place: string, why: string, cause?: unknown) =>
+const unavailable = (why: string, cause?: Error) =>
   new HubError({
     code: 'vectors_unavailable',
     status: 503,
-    message: `Upstash Vector at ${place} does not answer: ${why}. Try again soon.`,
+    message: `Upstash Vector ${why}. Try again soon.`,
     retryAfterSeconds: 1,
     cause,
   })

@@ -13,7 +13,10 @@ const MOST_RESULTS = 1_000
 /** Upstash forgets a resumable query that nobody stopped. */
 const IDLE_SECONDS = 60
 
-/** Where Upstash's filter came back short: so many numbers of vectors are compared here. About 6 MB of JSON. */
+/** Where Upstash's filter came back short: so many names of chunks that pass are read from Redis, … */
+const MOST_PASSING = 5_000
+
+/** … and so many numbers of their vectors from Upstash, to be compared here. About 6 MB of JSON. */
 const MOST_COMPARED = 500_000
 
 const APPROXIMATE =
@@ -50,10 +53,11 @@ export function createUpstashSearch(drive: { redis: Redis; keys: VectorKeys }) {
       ...(filter && { filter: toUpstashFilter(filter, index.fields) }),
     }
     const found = await emptyWhereAbsent(ask(query, limit, calls))
-    const hits = found.map(({ id, score }) => ({
-      ...refOf(keys, index, String(id)),
-      score: SIMILARITIES[index.metric](score) * length,
-    }))
+    const hits = found.flatMap(({ id, score }) => {
+      // What others put into the namespace is not the hub's.
+      const ref = keys.readChunk(index, keys.chunkPrefix(index) + id)
+      return ref ? [{ ...ref, score: SIMILARITIES[index.metric](score) * length }] : []
+    })
     if (filter && hits.length < limit) return complete(index, { vector, limit, filter }, hits, calls)
     return { hits, name: filter ? 'filter' : 'knn', why: APPROXIMATE }
   }
@@ -68,14 +72,16 @@ export function createUpstashSearch(drive: { redis: Redis; keys: VectorKeys }) {
     const selections = await selectBy(drive, index, filter, calls.redis)
     const atMost = selections.reduce((sum, selection) => sum + selection.atMost, 0)
     if (atMost <= hits.length) return { hits, name: 'filter', why: undefined }
-    if (atMost > MOST_COMPARED / index.dimensions) {
-      const why = `of at most ${atMost} chunks that pass, Upstash gave ${hits.length}: it compares a bounded number with the filter`
+    const short = (passing: string): Nearest => {
+      const why = `of ${passing} chunks that pass, Upstash gave ${hits.length}: it compares a bounded number with the filter`
       return { hits, name: 'filter', why }
     }
+    if (atMost > MOST_PASSING) return short(`at most ${atMost}`)
     const known = new Set(hits.map((hit) => memberOf(keys, index, hit)))
     const passing = await Promise.all(selections.map((selection) => selection.read(calls.redis)))
     const missing = passing.flat().filter((member) => !known.has(member))
     if (missing.length === 0) return { hits, name: 'filter', why: undefined }
+    if (missing.length * index.dimensions > MOST_COMPARED) return short(String(hits.length + missing.length))
     calls.redis.commands.push(
       `POST /fetch/${calls.namespace} {"ids":[${missing.length} of them],"includeVectors":true}`,
     )

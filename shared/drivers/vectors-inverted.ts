@@ -8,7 +8,7 @@ import type { Calls } from './vectors-calls.ts'
 import { memberOf, partitionOf, tagsOf, textFieldsOf, textsOf, toChunkHash } from './vectors-chunk.ts'
 
 /** A chunk by what was stored of it. */
-export interface Entry {
+interface Entry {
   ref: ChunkRef
   member: string
   partition: number

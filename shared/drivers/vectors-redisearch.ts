@@ -14,7 +14,14 @@ import type {
   WriteOptions,
 } from '../ports/vectors.ts'
 import { MOST_TERMS, toQuery, wordsOf } from './redisearch-query.ts'
-import { isNoSuchIndex, readInfo, readNearest, readScored, toStoreError } from './redisearch-reply.ts'
+import {
+  isNoSuchIndex,
+  otherSettings,
+  readInfo,
+  readNearest,
+  readScored,
+  toStoreError,
+} from './redisearch-reply.ts'
 import { similarityOf } from './vector-math.ts'
 import { encodeTag, tagsOf, textsOf, toChunkHash } from './vectors-chunk.ts'
 
@@ -242,11 +249,7 @@ function mustBeSame(index: VectorIndex, made: Omit<ReturnType<typeof readInfo>, 
   ) {
     return
   }
-  throw new HubError({
-    code: 'index_exists',
-    status: 409,
-    message: `RediSearch has an index for \`${index.name}\` with other dimensions, metric or fields: delete it first.`,
-  })
+  throw otherSettings(index.name)
 }
 
 /** One HSET, as each change of a hash is indexed anew; then, where the chunk was there with more fields, those go. */

@@ -43,7 +43,7 @@ export function createVectorsUpstash({ redis, keys, ...upstash }: VectorsUpstash
 
     async create(index, options) {
       const info = await begin(index, options).upstash((index) => index.info())
-      mustFit(index, info, new URL(upstash.url).host)
+      mustFit(index, info)
     },
 
     async drop(index, chunks, options) {
@@ -97,8 +97,8 @@ export function createVectorsUpstash({ redis, keys, ...upstash }: VectorsUpstash
   }
 }
 
-function mustFit(index: VectorIndex, info: Awaited<ReturnType<UpstashIndex['info']>>, place: string) {
-  const theirs = `The Upstash Vector index at ${place}`
+function mustFit(index: VectorIndex, info: Awaited<ReturnType<UpstashIndex['info']>>) {
+  const theirs = 'The Upstash Vector index of this hub'
   const another = 'or let UPSTASH_VECTOR_REST_URL name another one'
   if (index.quantization !== 'none')
     throw notSupported('quantization', 'Upstash Vector stores no int8: leave `quantization` out.')

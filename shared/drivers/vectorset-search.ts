@@ -27,8 +27,8 @@ const MOST_SCORED = 10_000
 /** Whose attributes are read, where FILTER has found too few. */
 const MOST_LOOKED_AT = 20_000
 
-/** By FILTER, before it gives up: a quarter of a second. */
-const MOST_WALKED = 50_000
+/** By FILTER, before it gives up: 100 ms. A write that comes meanwhile waits, and all of Redis with it. */
+const MOST_WALKED = 20_000
 
 const GRAPH = 'a search in the graph may miss some'
 

@@ -40,6 +40,7 @@ export interface Chunk extends ChunkRef {
 export interface VectorSearch {
   /** At least one of both. `index.dimensions` long, finite, not zero. */
   vector?: Float32Array
+  /** Words, never a query language: what holds any of them, in any form, is found. */
   text?: string
   /** Longest list, 1 to 2,000. */
   limit: number

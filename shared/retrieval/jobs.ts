@@ -38,13 +38,21 @@ export interface NewJob {
   caller: Caller
   /** The same key with the same documents is the same job. */
   idempotencyKey?: string
+  defer(work: Promise<unknown>): void
 }
 
 /** How one item went; undefined: well. */
 export type ItemResult = { item: number; error?: ItemError }
 
+export interface JobsOptions {
+  redis: Redis
+  clock: Clock
+  /** There is something to do. */
+  onQueued(defer: NewJob['defer']): void
+}
+
 /** Documents that are taken in now and embedded later: each is an entry of `EMBED_STREAM`; a job is how many of them are over. */
-export function createJobs({ redis, clock }: { redis: Redis; clock: Clock }) {
+export function createJobs({ redis, clock, onQueued }: JobsOptions) {
   const wave = async (calls: readonly Command[]) => {
     const replies = await redis.wave(calls, PATIENT)
     for (const reply of replies) if (reply instanceof Error) throw reply
@@ -64,7 +72,7 @@ export function createJobs({ redis, clock }: { redis: Redis; clock: Clock }) {
      * Errors: those of `Documents.put` for bad documents; 413 `document_too_large`; 422 `idempotency_mismatch`; when Redis leaves
      * half-way some may be queued: the same call again is safe.
      */
-    async create({ index, documents, caller, idempotencyKey }: NewJob): Promise<Job> {
+    async create({ index, documents, caller, idempotencyKey, defer }: NewJob): Promise<Job> {
       const { tenant, keyId } = caller
       const { name } = index.vectors
       const id = idempotencyKey === undefined ? newId() : sha256([keyId, name, idempotencyKey]).slice(0, 22)
@@ -100,6 +108,7 @@ export function createJobs({ redis, clock }: { redis: Redis; clock: Clock }) {
         }))
         for (const part of inParts(entries)) await wave(part.flatMap(({ calls }) => calls))
         await wave([['HSET', job, 'queued', '1']])
+        onQueued(defer)
       }
       return (await find(tenant, id))!
     },

@@ -1,4 +1,4 @@
-import type { Admission, Caller, Claim } from '../admission.ts'
+import type { Admission, Admitted, Caller, Claim } from '../admission.ts'
 import { createPatience, type Patience } from '../completions/patience.ts'
 import type { Embeddings } from '../embeddings/embeddings.ts'
 import { HubError } from '../errors.ts'
@@ -119,7 +119,7 @@ export function createSearch({ redis, admission, indexes, documents, embeddings,
       const replies = calls.length ? await redis.wave(calls, { timeoutMs: PATIENCE_MS }).catch(asError) : []
       return settle(replies, scope, PATIENCE_MS)
     })
-    const searching = searchAs(admitting.then(({ caller }) => caller))
+    const searching = searchAs(admitting)
     searching.catch(() => {}) // told below, to whom it may be told
     try {
       const { caller, headers } = await admitting
@@ -129,11 +129,11 @@ export function createSearch({ redis, admission, indexes, documents, embeddings,
       throw error
     }
 
-    async function searchAs(admitted: Promise<Caller>): Promise<Omit<Searched, 'caller' | 'headers'>> {
+    async function searchAs(admitting: Promise<Admitted>): Promise<Omit<Searched, 'caller' | 'headers'>> {
       const index = await timed('index', () => indexes.resolve(tenant, call.index))
       const mode = modeOf(request, index)
       if (request.filter) checkFilter(request.filter, index.vectors.fields, call.filterParam)
-      const vector = mode === 'text' ? undefined : await vectorOf(index, admitted)
+      const vector = mode === 'text' ? undefined : await vectorOf(index, admitting)
       const text = mode === 'vector' ? undefined : request.query
       const plan: PlanStep[] = []
       const once = (limit: number) =>
@@ -154,10 +154,10 @@ export function createSearch({ redis, admission, indexes, documents, embeddings,
       }
     }
 
-    async function vectorOf(index: Index, admitted: Promise<Caller>): Promise<Float32Array> {
+    async function vectorOf(index: Index, admitting: Promise<Admitted>): Promise<Float32Array> {
       const { dimensions } = index.vectors
       if (request.vector) return toVector(request.vector, dimensions)
-      const caller = await admitted // embedding a text costs money
+      const { caller } = await admitting // embedding a text costs money
       const { vectors: embedded } = await timed('embedding', () =>
         embeddings.embed({
           ...{ caller, signal, defer: call.defer, purpose: 'query', texts: [request.query!] },

@@ -1,6 +1,6 @@
 -- Removes what every group is done with: never an entry that one of them has not read or not acknowledged.
 -- KEYS: 1 stream
--- ARGV: 1 id from which entries are kept in any case, or ''
+-- ARGV: 1 id from which entries are kept in any case
 -- Returns: number of removed entries.
 local function parse(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
@@ -12,7 +12,7 @@ local function before(a, b)
   return ams < bms or (ams == bms and aseq < bseq)
 end
 
-local keep = ARGV[1] ~= '' and ARGV[1] or nil
+local keep = ARGV[1]
 local groups = redis.call('EXISTS', KEYS[1]) == 1 and redis.call('XINFO', 'GROUPS', KEYS[1]) or {}
 for _, info in ipairs(groups) do
   local group = {}
@@ -26,11 +26,11 @@ for _, info in ipairs(groups) do
     local ms, seq = parse(group['last-delivered-id'])
     from = string.format('%.0f-%.0f', ms, seq + 1)
   end
-  if not keep or before(from, keep) then
+  if before(from, keep) then
     keep = from
   end
 end
-if #groups == 0 or not keep then
+if #groups == 0 then
   return 0
 end
 return redis.call('XTRIM', KEYS[1], 'MINID', '=', keep)

@@ -2,8 +2,13 @@ import { createBell } from '../completions/bell.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Redis } from '../ports/redis.ts'
 import { send } from '../send.ts'
-import { compareIds, createGroupLedger } from './group-ledger.ts'
-import { createGroupWorker, type GroupLog, type GroupWorkerOptions } from './group-worker.ts'
+import { compareIds, createGroupLedger, type GroupLedger } from './group-ledger.ts'
+import {
+  createGroupWorker,
+  type GroupLog,
+  type GroupWorker,
+  type GroupWorkerOptions,
+} from './group-worker.ts'
 
 export interface ConsumerGroupOptions extends Pick<GroupWorkerOptions, 'handle' | 'onDead'> {
   redis: Redis
@@ -50,21 +55,22 @@ export interface DrainOptions {
 export function createConsumerGroup(options: ConsumerGroupOptions) {
   const { redis, blocking, stream, group, consumer, keyOf, clock, log } = options
   const { concurrency = 4, batch = 1, retry = {}, claimIdleMs = 60_000, keepMs = 0, stopMs = 8_000 } = options
-  const ledger = createGroupLedger({ redis, stream, group, consumer })
+  const ledgerOf = (name: string) => createGroupLedger({ redis, stream, group, consumer: name })
+  const ledger = ledgerOf(consumer)
+  let drains = 0
   const capacity = options.prefetch ?? Math.max(2 * concurrency * batch, keyOf ? 1_000 : 2)
   const leaseMs = Math.min(claimIdleMs, 15_000)
   const tendMs = Math.min(leaseMs / 3, 5_000)
   const called = createBell()
 
-  const createWorker = () =>
+  const createWorker = (ledger: GroupLedger) =>
     createGroupWorker({
       ...{ ledger, handle: options.handle, onDead: options.onDead, keyOf },
       ...{ concurrency, batch, retry, claimIdleMs, clock, log },
     })
-  type Worker = ReturnType<typeof createWorker>
 
   /** With the lease in hand: all that is pending is ours, in the stream's order. */
-  async function adopt(worker: Worker) {
+  async function adopt(ledger: GroupLedger, worker: GroupWorker) {
     const all = []
     for (;;) {
       const claimed = await ledger.claim(0, 1_000)
@@ -75,9 +81,8 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
     worker.accept(all.sort((a, b) => compareIds(a.id, b.id)))
   }
 
-  async function trim() {
-    if (keepMs !== 'forever') await ledger.trim(keepMs === 0 ? undefined : clock.now() - keepMs)
-  }
+  /** Entries that may go where every group is done with them: all that came before, Unix ms. */
+  const trimTo = () => (keepMs === 'forever' ? 0 : clock.now() - keepMs)
 
   /** Repeats `step` until the signal; while it fails, ever more slowly. */
   async function repeat(signal: AbortSignal, step: () => Promise<void>) {
@@ -97,7 +102,7 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
 
   /** Works until the signal, or until the lease is lost. */
   async function work(from: Redis, signal: AbortSignal) {
-    const worker = createWorker()
+    const worker = createWorker(ledger)
     const lost = new AbortController()
     const over = AbortSignal.any([signal, lost.signal])
     over.addEventListener('abort', worker.pause, { once: true })
@@ -128,9 +133,14 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
     /** Whatever must be done in time, whether entries come or not. */
     async function tend() {
       if (keyOf) {
-        if (!(await ledger.takeLease(leaseMs).catch(() => performance.now() - leasedAt < leaseMs)))
-          return lost.abort()
-        leasedAt = performance.now()
+        const asked = performance.now()
+        try {
+          if (!(await ledger.takeLease(leaseMs))) return lost.abort()
+          leasedAt = asked
+        } catch (error) {
+          if (performance.now() - leasedAt >= leaseMs) return lost.abort()
+          throw error
+        }
       }
       await worker.keep()
       const now = performance.now()
@@ -141,7 +151,7 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
         if (isDue) due = Number.POSITIVE_INFINITY
         if (!isDue) {
           if (keyOf) await worker.free()
-          await trim()
+          await ledger.trim(trimTo())
           swept = now
         }
       }
@@ -161,7 +171,7 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
       })
     }
 
-    if (keyOf) await adopt(worker)
+    if (keyOf) await adopt(ledger, worker)
     const reader = repeat(over, read).finally(() => {
       reading = false
     })
@@ -170,18 +180,17 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
       if (over.aborted) resolve()
     })
     await Promise.all([reader, tending(), stopped.then(unblock)])
-    await end(worker, performance.now() + (lost.signal.aborted ? 0 : stopMs))
+    await end(ledger, worker, performance.now() + (lost.signal.aborted ? 0 : stopMs))
   }
 
   /** Lets what runs end, and leaves the rest to others. */
-  async function end(worker: Worker, untilMs: number) {
+  async function end(ledger: GroupLedger, worker: GroupWorker, untilMs: number) {
     worker.pause()
     await worker.quiet(untilMs)
     worker.stop()
     try {
-      await ledger.leave()
+      await ledger.leave(trimTo())
       if (keyOf) await ledger.giveLease({ always: true })
-      await trim()
     } catch (error) {
       log.error({
         msg: 'A consumer could not leave: others take over when it has been silent',
@@ -216,9 +225,11 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
       rounds = Number.POSITIVE_INFINITY,
       signal,
     }: DrainOptions): Promise<{ settled: number }> {
+      // A name of its own: several may drain in one process, and each leaves with its name.
+      const ledger = ledgerOf(`${consumer}.${++drains}`)
       // Who holds the lease looks again before it leaves.
       if (keyOf && !(await ledger.takeLease(leaseMs))) return { settled: 0 }
-      const worker = createWorker()
+      const worker = createWorker(ledger)
       const deadline = performance.now() + (untilMs - clock.now())
       const isOver = () => signal?.aborted || performance.now() >= deadline
       const keeping = setInterval(() => {
@@ -226,7 +237,7 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
         worker.keep().catch((error) => log.error({ msg: 'A consumer cannot go on', stream, cause: error }))
       }, tendMs)
       try {
-        if (keyOf) await adopt(worker)
+        if (keyOf) await adopt(ledger, worker)
         for (let round = 0; round < rounds && !isOver(); round++) {
           const entries = await ledger.claimAndRead(claimIdleMs, concurrency * batch)
           // What is still in hand waits behind an entry of its key that is not due.
@@ -237,7 +248,7 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
         }
       } finally {
         clearInterval(keeping)
-        await end(worker, 0)
+        await end(ledger, worker, 0)
       }
       return { settled: worker.settledCount }
     },

@@ -67,6 +67,9 @@ export function createGroupLedger({ redis, stream, group, consumer }: GroupLedge
     args: [group, consumer, WAITING, HORIZON_MS, idleMs, most],
   })
 
+  const trimCalls = (before: number): ScriptCall[] =>
+    before > 0 ? [{ script: trimStreamScript, keys: [stream], args: [`${Math.floor(before) + 1}-0`] }] : []
+
   return {
     create,
 
@@ -132,16 +135,15 @@ export function createGroupLedger({ redis, stream, group, consumer }: GroupLedge
       return lost as string[]
     },
 
-    /** Leaves what it holds to the others, at once. */
-    async leave(): Promise<void> {
+    /** Leaves what it holds to the others, at once, and trims. */
+    async leave(before: number): Promise<void> {
       const args = [group, consumer, WAITING, HORIZON_MS]
-      await ask([{ script: leaveGroupScript, keys: [stream], args }])
+      await ask([{ script: leaveGroupScript, keys: [stream], args }, ...trimCalls(before)])
     },
 
-    /** Removes entries that every group is done with, none since `keepFrom` (Unix ms). */
-    async trim(keepFrom: number | undefined): Promise<void> {
-      const args = [keepFrom === undefined ? '' : `${Math.max(0, Math.floor(keepFrom))}-0`]
-      await ask([{ script: trimStreamScript, keys: [stream], args }])
+    /** Removes entries from before then (Unix ms; 0: none) that every group is done with. */
+    async trim(before: number): Promise<void> {
+      await ask(trimCalls(before))
     },
 
     /** Whether this consumer may work alone for the next `ms`. */

@@ -80,6 +80,7 @@ export function createGroupWorker(options: GroupWorkerOptions) {
   /** Everything that is ours until Redis has confirmed how it went. */
   const held = new Map<string, Held>()
   let running = 0
+  let burying = 0
   let count = 0
   let paused = false
   let done: Delivery[] = []
@@ -145,19 +146,24 @@ export function createGroupWorker(options: GroupWorkerOptions) {
   }
 
   async function bury(entry: Delivery, cause: string) {
+    burying++
+    await announce(entry, cause)
+    burying--
+    if (stopping.signal.aborted) return
+    log.error({ msg: 'An entry goes to the dead letters', id: entry.id, attempts: entry.failures + 1, cause })
+    failed.push({ entry, failure: { id: entry.id, waitMs: undefined, cause } })
+    tell()
+  }
+
+  async function announce(entry: Delivery, cause: string) {
     for (let pause = 100; onDead && !stopping.signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
       try {
-        await onDead(show(entry), cause)
-        break
+        return await onDead(show(entry), cause)
       } catch (error) {
         log.error({ msg: 'A dead letter could not be announced', id: entry.id, cause: error })
         await sleep(pause, stopping.signal)
       }
     }
-    if (stopping.signal.aborted) return
-    log.error({ msg: 'An entry goes to the dead letters', id: entry.id, attempts: entry.failures + 1, cause })
-    failed.push({ entry, failure: { id: entry.id, waitMs: undefined, cause } })
-    tell()
   }
 
   /** One wave at a time; what is over meanwhile goes with the next. */
@@ -226,7 +232,7 @@ export function createGroupWorker(options: GroupWorkerOptions) {
     },
     /** Nothing is worked on any more, or the time is up. */
     async quiet(until: number, signal?: AbortSignal): Promise<void> {
-      while ((running > 0 || telling) && !signal?.aborted) {
+      while ((running > 0 || burying > 0 || telling) && !signal?.aborted) {
         const left = until - performance.now()
         if (left <= 0) return
         await bell.sleep(Math.min(left, 1_000), signal)

@@ -1,4 +1,5 @@
 import { Parser } from 'htmlparser2'
+import { HubError } from '../errors.ts'
 
 /** What a reader of the page's text does not read. */
 const SKIPPED = new Set(
@@ -14,7 +15,8 @@ const BLOCKS = new Set(
 
 /**
  * The text of an HTML page: what is read, without scripts, styles, navigation and what is hidden. Headings, lists and the cells of
- * tables are marked as in Markdown, so that the text can be split where the page pauses. Any input has a text, the wrong too.
+ * tables are marked as in Markdown, so that the text can be split where the page pauses. Wrong HTML is read as a browser would;
+ * only 422 `html_too_deep` refuses what nests thousands of levels deep, as the parser is quadratic in the depth.
  */
 export function htmlToText(html: string): string {
   let text = ''
@@ -26,6 +28,7 @@ export function htmlToText(html: string): string {
   let skipped = 0
   let preformatted = 0
   let inTitle = false
+  let depth = 0
 
   const separate = (wanted: string) => {
     // The larger one counts: a paragraph in a list item in a list is one pause.
@@ -39,6 +42,7 @@ export function htmlToText(html: string): string {
 
   const parser = new Parser({
     onopentag(name, attributes) {
+      if (++depth > DEEPEST) throw tooDeep()
       if (skipped > 0 || isHidden(name, attributes)) {
         skipped++
         return
@@ -57,6 +61,7 @@ export function htmlToText(html: string): string {
       } else if (BLOCKS.has(name)) separate('\n\n')
     },
     onclosetag(name) {
+      depth--
       if (skipped > 0) {
         skipped--
         return
@@ -84,6 +89,17 @@ export function htmlToText(html: string): string {
   const name = title.replace(/\s+/g, ' ').trim()
   return (name && !hasHeading ? `# ${name}\n\n${text}` : text).trim()
 }
+
+/** Browsers flatten from 512 on. */
+const DEEPEST = 2_000
+
+const tooDeep = () =>
+  new HubError({
+    code: 'html_too_deep',
+    status: 422,
+    message: `The page nests more than ${DEEPEST} elements. Send its text.`,
+    param: 'body',
+  })
 
 function isHidden(name: string, attributes: Record<string, string>): boolean {
   return (

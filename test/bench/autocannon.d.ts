@@ -5,6 +5,8 @@ declare module 'autocannon' {
     method: 'POST'
     headers: Record<string, string>
     body: string
+    /** Each with a body of its own, in turn. */
+    requests?: { body: string }[]
     /** Replaces `[<id>]` in the body with an id of each request. */
     idReplacement?: boolean
     verifyBody?: (body: string) => boolean

@@ -23,7 +23,7 @@ export interface Target {
   name: string
   /** Whose CPU is counted. */
   process: BenchServer
-  load: Pick<LoadSpec, 'url' | 'headers' | 'body' | 'unique' | 'expect'>
+  load: Pick<LoadSpec, 'url' | 'headers' | 'body' | 'bodies' | 'unique' | 'expect'>
   /** Goes into the printed line. */
   labels?: Record<string, unknown>
 }

@@ -6,6 +6,8 @@ export interface LoadSpec {
   url: string
   headers: Record<string, string>
   body: object
+  /** Instead of `body`: each connection sends one after the other, and begins anew. */
+  bodies?: object[]
   /** Every `[<id>]` in the body becomes another text with each request. */
   unique?: boolean
   /** What the body of a right reply contains. */
@@ -28,6 +30,7 @@ async function load({
   url,
   headers,
   body,
+  bodies,
   unique,
   expect,
   connections,
@@ -44,6 +47,7 @@ async function load({
         method: 'POST',
         headers: { 'content-type': 'application/json', ...headers },
         body: JSON.stringify(body),
+        ...(bodies && { requests: bodies.map((body) => ({ body: JSON.stringify(body) })) }),
         idReplacement: unique,
         verifyBody: (text) => text.includes(expect),
         connections,

@@ -91,6 +91,15 @@ describe('one Upstash index for many of the hub', () => {
     expect(paths).toEqual(Array(2).fill(`/delete/acme:${index.name}`))
   })
 
+  test('passes over what others have put into its namespace', async () => {
+    const { vectors, client } = await start()
+    const index = toIndex()
+    await vectors.put(index, [toChunk('a', [1, 0])], PATIENT)
+    await client.upsert({ id: 'no chunk', vector: [1, 0] }, { namespace: keys.name(index) })
+    const { vector } = await vectors.search(index, { vector: Float32Array.of(1, 0), limit: 10, ...PATIENT })
+    expect(vector!.map(({ documentId }) => documentId)).toEqual(['a'])
+  })
+
   test('refuses more tags than Upstash keeps, and stores nothing', async () => {
     const { vectors, paths } = await start()
     const index = toIndex()
@@ -144,11 +153,15 @@ describe('a filter that Upstash compares with few vectors', () => {
   })
 
   test('is called approximate where that would be too many', async () => {
-    const { search, paths } = await fill(3_072, 170)
-    const { vector, plan } = await search({ type: 'gte', key: 'size', value: 0 }, 170)
-    expect(vector!.length).toBeLessThan(170)
+    const { search, paths } = await fill(3_072, 180)
+    const { vector, plan } = await search({ type: 'gte', key: 'size', value: 0 }, 180)
+    expect(vector).toHaveLength(10)
     expect(plan).toMatchObject([
-      { name: 'filter', approximate: true, why: expect.stringMatching(/^of at most 170 chunks that pass/) },
+      {
+        name: 'filter',
+        approximate: true,
+        why: expect.stringMatching(/^of 180 chunks that pass, Upstash gave 10:/),
+      },
     ])
     expect(paths).toHaveLength(1)
   })
@@ -212,8 +225,8 @@ describe('bad days', () => {
     const error = await at(url)
       .search(toIndex(), search)
       .catch((error) => error)
-    expect(error).toMatchObject(unavailable(/refuses UPSTASH_VECTOR_REST_TOKEN: Unauthorized/))
-    expect(error.message).not.toContain('a-token')
+    expect(error).toMatchObject(unavailable(/^Upstash Vector refuses UPSTASH_VECTOR_REST_TOKEN\. /))
+    expect(`${error.message} ${error.cause}`).not.toContain('a-token')
   })
 
   test.each([
@@ -224,7 +237,7 @@ describe('bad days', () => {
     ],
     ['a failure', { status: 500, errorBody: '<html>' }, /status 500/],
     ['a page of a proxy', { raw: '<html>', contentType: 'text/html' }, /status 200/],
-    ['a broken connection', { cut: 'destroy' as const }, /does not answer/],
+    ['a broken connection', { cut: 'destroy' as const }, /cannot be reached/],
   ])('%s is 503, after one request', async (_, behaviour, message) => {
     const provider = await startProvider(behaviour)
     onTestFinished(provider.close)
@@ -235,10 +248,26 @@ describe('bad days', () => {
     expect(provider.count).toBe(1)
   })
 
+  test('what takes too long is 503', async () => {
+    const provider = await startProvider({ silent: 'head' })
+    onTestFinished(provider.close)
+    await expect(at(provider.url).search(toIndex(), { ...search, timeoutMs: 50 })).rejects.toMatchObject(
+      unavailable(/^Upstash Vector did not answer in time\. /),
+    )
+  })
+
   test('nobody there is 503', async () => {
     await expect(at('http://127.0.0.1:9').search(toIndex(), search)).rejects.toMatchObject(
-      unavailable(/^Upstash Vector at 127\.0\.0\.1:9 does not answer: /),
+      unavailable(/^Upstash Vector cannot be reached\. /),
     )
+  })
+
+  test('an address that is not Upstash Vector’s does not look like an empty index', async () => {
+    const provider = await startProvider({ status: 404, errorBody: { error: 'Not found' } })
+    onTestFinished(provider.close)
+    await expect(at(provider.url).search(toIndex(), search)).rejects.toMatchObject({
+      ...{ status: 502, code: 'vectors_refused', message: 'Upstash Vector refused the request: Not found' },
+    })
   })
 
   test('a refusal is told in Upstash’s words', async () => {

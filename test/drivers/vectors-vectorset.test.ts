@@ -206,7 +206,7 @@ describe('a filter is planned by what it leaves', () => {
     expect(hits).toEqual([])
     expect(
       plan[0]!.commands.filter((line) => line.startsWith('VSIM')).map((line) => line.split(' ').at(-1)),
-    ).toEqual(['400', '50000'])
+    ).toEqual(['400', '20000'])
   })
 })
 

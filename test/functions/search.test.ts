@@ -51,17 +51,17 @@ describe('search', () => {
   it('is hybrid by default: the best chunks with text, score, similarity, metadata and highlights', async () => {
     const hub = await start()
     const index = await fill(hub)
-    const found = await search(hub, index, { query: 'what does caching an answer cost?' })
+    const found = await search(hub, index, { query: 'do cached answers cost nothing?' })
     const [first] = found.results
     expect(first).toMatchObject({ document_id: 'cache', chunk: 0, metadata: { color: 'red', size: 1 } })
     expect(first.text).toBe(DOCUMENTS[0]!.text)
-    expect(first.score).toBeGreaterThan(0.9)
+    expect(first.score).toBeGreaterThanOrEqual(0.7)
     expect(first.score).toBeLessThanOrEqual(1)
     expect(first.similarity).toBeGreaterThan(0)
     const marked = first.highlights.map(({ start, end }: { start: number; end: number }) =>
       first.text.slice(start, end),
     )
-    expect(marked).toEqual(['cache', 'answers', 'costs'])
+    expect(marked).toEqual(['cache', 'answers', 'costs', 'nothing'])
   })
 
   it('by vector alone scores similarity, and text alone finds what shares a word', async () => {
@@ -290,8 +290,11 @@ describe('OpenAI’s vector stores', () => {
   async function openai() {
     const hub = await start()
     const index = await fill(hub)
-    const fetch = (url: string | URL | Request, init?: RequestInit) =>
-      hub.app.request(String(url), init, { defer: () => {} }) as Promise<Response>
+    const fetch = (url: string | URL | Request, init?: RequestInit) => {
+      const headers = new Headers(init?.headers)
+      headers.set('host', 'localhost')
+      return hub.app.request(String(url), { ...init, headers }, { defer() {} }) as Promise<Response>
+    }
     return {
       index,
       client: new OpenAI({ apiKey: 'local', baseURL: 'http://localhost/v1', fetch, maxRetries: 0 }),
@@ -305,10 +308,7 @@ describe('OpenAI’s vector stores', () => {
       filters: { type: 'eq', key: 'color', value: 'red' },
       max_num_results: 2,
     })
-    expect(page).toMatchObject({
-      object: 'vector_store.search_results.page',
-      search_query: 'streams and channels',
-    })
+    expect(page.object).toBe('vector_store.search_results.page')
     expect(page.data[0]).toMatchObject({
       file_id: 'stream',
       filename: 'stream.md',
@@ -319,6 +319,14 @@ describe('OpenAI’s vector stores', () => {
     expect(page.data[1]!.filename).toBe('cache')
     expect(page.hasNextPage()).toBe(false)
     for (const { score } of page.data) expect(score).toBeLessThanOrEqual(1)
+  })
+
+  it('say what was searched with', async () => {
+    const hub = await start()
+    const index = await fill(hub)
+    const body = { query: ['locks', 'streams'], rewrite_query: true }
+    const page = await (await hub.send('POST', `/v1/vector_stores/${index}/search`, body)).json()
+    expect(page).toMatchObject({ search_query: ['locks', 'streams'], has_more: false, next_page: null })
   })
 
   it('take several queries, a threshold and no ranker', async () => {

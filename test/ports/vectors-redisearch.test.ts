@@ -25,14 +25,25 @@ if (url) {
 async function open(url: string): Promise<VectorsUnderTest> {
   const proxy = await startProxy(url)
   const [reads, writes, redis] = [0, 1, 2].map(() => createRedisResp({ url: proxy.url }))
+  const vectors = createVectorsRedisearch({ reads: reads!, writes: writes!, keys: vectorKeys })
+  const made = new Set<string>()
   return {
-    vectors: createVectorsRedisearch({ reads: reads!, writes: writes!, keys: vectorKeys }),
+    vectors: {
+      ...vectors,
+      create(index, options) {
+        made.add(vectorKeys.name(index))
+        return vectors.create(index, options)
+      },
+    },
     redis: redis!,
     async stall() {
       proxy.stall()
       return async () => proxy.resume()
     },
     async close() {
+      // The server is somebody's: nothing stays on it.
+      const drops = [...made].map((name) => ['FT.DROPINDEX', name, 'DD'] as const)
+      await redis!.wave(drops, { timeoutMs: 30_000 })
       await Promise.all([reads!.close(), writes!.close(), redis!.close()])
       await proxy.close()
     },
