@@ -17,9 +17,11 @@ import type { Redis } from '../shared/ports/redis.ts'
 import type { Prompts } from '../shared/prompts/prompts.ts'
 import type { Ask } from '../shared/retrieval/ask.ts'
 import type { Documents } from '../shared/retrieval/documents.ts'
+import type { ExtractText } from '../shared/retrieval/extract-text.ts'
 import type { Indexes } from '../shared/retrieval/indexes.ts'
 import type { Jobs } from '../shared/retrieval/jobs.ts'
 import type { Search } from '../shared/retrieval/search.ts'
+import type { Sweeps } from '../shared/retrieval/sweeps.ts'
 
 /** What `infra/wire.ts` builds and every function picks from. */
 export interface Deps {
@@ -33,6 +35,8 @@ export interface Deps {
   embeddings: Embeddings
   indexes: Indexes
   documents: Documents
+  sweeps: Sweeps
+  extractText: ExtractText
   jobs: Jobs
   search: Search
   ask: Ask

@@ -3,9 +3,9 @@ import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
 import type { Job } from '../shared/retrieval/jobs.ts'
 import type { App, Deps } from './deps.ts'
-import { admitted, json, replies } from './http.ts'
+import { admitted, replies } from './http.ts'
 
-const JobReply = z.object({
+export const JobReply = z.object({
   id: z.string(),
   status: z
     .enum(['queued', 'running', 'done', 'failed'])
@@ -21,47 +21,20 @@ const JobReply = z.object({
   finished_at: z.string().nullable(),
 })
 
-const Documents = z
-  .array(
-    z.strictObject({
-      id: z.string().optional(),
-      text: z.string(),
-      vector: z.array(z.number()).optional(),
-      metadata: z.record(z.string(), z.unknown()).optional(),
+/** How far documents are that were queued with `?async=true`. */
+export function searchJobs({ jobs, admission }: Pick<Deps, 'jobs' | 'admission'>) {
+  return new Hono<App>().get(
+    '/v1/jobs/:id',
+    describeRoute({
+      summary: 'How far queued documents are',
+      responses: replies(200, 'The job', JobReply),
     }),
+    admitted(admission, 'search'),
+    async (c) => c.json(toJobReply(await jobs.get(c.var.caller.tenant, c.req.param('id')))),
   )
-  .min(1)
-
-/** Documents that are queued (`?async=true`), and how far they are. */
-export function searchJobs({ jobs, indexes, admission }: Pick<Deps, 'jobs' | 'indexes' | 'admission'>) {
-  const admit = admitted(admission, 'search')
-  const body = json(Documents)
-  return new Hono<App>()
-    .post('/v1/indexes/:index/documents', async (c, next) => {
-      if (c.req.query('async') !== 'true') return next()
-      await admit(c, async () => {})
-      await body(c, async () => {})
-      const { caller } = c.var
-      const job = await jobs.create({
-        index: await indexes.resolve(caller.tenant, c.req.param('index')),
-        documents: c.req.valid('json' as never),
-        idempotencyKey: c.req.header('idempotency-key'),
-        ...{ caller, defer: c.env.defer },
-      })
-      return c.json(toJobReply(job), 202, { Location: `/v1/jobs/${job.id}` })
-    })
-    .get(
-      '/v1/jobs/:id',
-      describeRoute({
-        summary: 'How far queued documents are',
-        responses: replies(200, 'The job', JobReply),
-      }),
-      admit,
-      async (c) => c.json(toJobReply(await jobs.get(c.var.caller.tenant, c.req.param('id')))),
-    )
 }
 
-function toJobReply({ createdAt, finishedAt, ...job }: Job): z.output<typeof JobReply> {
+export function toJobReply({ createdAt, finishedAt, ...job }: Job): z.output<typeof JobReply> {
   const finished_at = finishedAt === undefined ? null : new Date(finishedAt).toISOString()
   return { ...job, created_at: new Date(createdAt).toISOString(), finished_at }
 }

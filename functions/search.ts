@@ -5,8 +5,9 @@ import type { Search, Searched, SearchResult } from '../shared/retrieval/search.
 import type { App, Deps } from './deps.ts'
 import { FilterSchema } from './filter-schema.ts'
 import { claimed, json, replies } from './http.ts'
+import { searchDocuments } from './search-documents.ts'
+import { searchIndexes } from './search-indexes.ts'
 import { searchJobs } from './search-jobs.ts'
-import { tmpIndexes } from './tmp-indexes.ts'
 
 const Query = z
   .string()
@@ -95,9 +96,15 @@ const VectorStorePage = z.object({
 /** The name of this function in the table: what a key's scopes are asked for. */
 const SCOPE = 'search'
 
-/** Search in indexes, in the hub's own shape and in that of OpenAI's vector stores. */
-export function search({ search, admission, ...more }: Pick<Deps, 'search' | 'admission' | 'indexes' | 'documents' | 'jobs'>) {
-  return new Hono<App>().route('/', searchJobs({ admission, ...more })).route('/', tmpIndexes({ admission, ...more }))
+/** Indexes, their documents, and search in them, in the hub's own shape and in that of OpenAI's vector stores. */
+export function search(
+  deps: Pick<Deps, 'search' | 'indexes' | 'documents' | 'sweeps' | 'jobs' | 'extractText' | 'admission'>,
+) {
+  const { search, admission } = deps
+  return new Hono<App>()
+    .route('/', searchIndexes(deps))
+    .route('/', searchDocuments(deps))
+    .route('/', searchJobs(deps))
     .post(
       '/v1/indexes/:index/search',
       describeRoute({

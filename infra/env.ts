@@ -161,6 +161,13 @@ export const Env = z
     HUB_CLAIM_SECONDS: seconds
       .default(60)
       .describe('A consumer that says nothing for so long is taken for dead: others take its work over.'),
+    HUB_INDEX_PARTITIONS: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(64)
+      .default(1)
+      .describe('Over how many keys a new index spreads its vectors: 1, or 8 on a Redis Cluster.'),
     HUB_DATA_DIR: z.string().default('.data').describe('Where the local Redis keeps its data.'),
     HUB_REDIS_CALLS: z.coerce
       .number()

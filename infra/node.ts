@@ -6,6 +6,7 @@ import { serve } from '@hono/node-server'
 import { createDictionary } from '../shared/drivers/dictionary-english.ts'
 import { createEmbedderLocal } from '../shared/drivers/embedder-local.ts'
 import { createFetchUndici } from '../shared/drivers/fetch-undici.ts'
+import { createPdfUnpdf } from '../shared/drivers/pdf-unpdf.ts'
 import { createTokenizerGpt } from '../shared/drivers/tokenizer-gpt.ts'
 import { createDeferred } from './deferred.ts'
 import { type Env, readEnv } from './env.ts'
@@ -35,6 +36,7 @@ async function main() {
     keySecret,
     countTokens: createTokenizerGpt(),
     localEmbedder: createEmbedderLocal(),
+    readPdf: createPdfUnpdf(),
     isWord: createDictionary(),
     fetch: createFetchUndici(),
     log,

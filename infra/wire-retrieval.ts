@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Deps } from '../functions/deps.ts'
 import type { Admission } from '../shared/admission.ts'
 import type { CacheRoom } from '../shared/cache-room.ts'
@@ -14,8 +15,10 @@ import type { Clock } from '../shared/ports/clock.ts'
 import type { Vectors } from '../shared/ports/vectors.ts'
 import { createDocumentSweeps } from '../shared/retrieval/document-sweeps.ts'
 import { createDocuments } from '../shared/retrieval/documents.ts'
+import { createExtractText } from '../shared/retrieval/extract-text.ts'
 import { createIndexes } from '../shared/retrieval/indexes.ts'
 import { createSearch } from '../shared/retrieval/search.ts'
+import { createSweeps } from '../shared/retrieval/sweeps.ts'
 import { createSemanticCache } from '../shared/semantic/semantic-cache.ts'
 import type { Env } from './env.ts'
 import type { Connections, Rim } from './wire.ts'
@@ -48,8 +51,11 @@ export function wireRetrieval(wired: Wired) {
   })
   const vectors = createVectors(wired)
   const stored = { redis, cacheRedis, vectors, embeddings, clock }
-  const documents = createDocuments({ ...stored, documentSweeps: createDocumentSweeps(stored) })
-  const indexes = createIndexes({ ...stored, partitions: 1 })
+  const documentSweeps = createDocumentSweeps(stored)
+  const documents = createDocuments({ ...stored, documentSweeps })
+  const sweeps = createSweeps({ ...stored, documentSweeps })
+  const indexes = createIndexes({ ...stored, partitions: env.HUB_INDEX_PARTITIONS })
+  const extractText = createExtractText({ readPdf: rim.readPdf })
   const search = createSearch({ redis, admission, indexes, documents, embeddings, vectors })
   const semanticCache = createSemanticCache({
     ...{ embeddings, vectors, keys, redis, cacheRedis },
@@ -57,9 +63,22 @@ export function wireRetrieval(wired: Wired) {
     guard: { isWord: rim.isWord },
     onFailure: (cause) => rim.log.error({ msg: 'Semantic cache', cause }),
   })
+  const sweep = async (signal?: AbortSignal) => {
+    const untilMs = clock.now() + SWEEP.ms
+    await sweeps
+      .sweep({ untilMs, limit: SWEEP.entries, signal })
+      .catch((cause) => signal?.aborted || rim.log.error({ msg: 'Sweep', cause }))
+  }
   return {
-    ...{ vectors, semanticCache },
-    deps: { embeddings, indexes, documents, search } satisfies Partial<Deps>,
+    ...{ vectors, semanticCache, sweep },
+    /** Once a minute, until the signal aborts. */
+    async keepSwept(signal: AbortSignal) {
+      while (!signal.aborted) {
+        await sweep(signal)
+        await sleep(60_000, undefined, { signal }).catch(() => {})
+      }
+    },
+    deps: { embeddings, indexes, documents, sweeps, extractText, search } satisfies Partial<Deps>,
     close: async () => rim.localEmbedder?.close(),
   }
 }
@@ -73,6 +92,9 @@ function createVectors({ env, vectorRedis }: Pick<Wired, 'env' | 'vectorRedis'>)
     vectorset: createVectorsVectorset({ ...vectorRedis, keys }),
   })
 }
+
+/** At most, each time: what is left is due again. */
+const SWEEP = { ms: 20_000, entries: 1_000 }
 
 /** Of writes to the embedding cache, where a request's calls are counted. */
 const WAVES_A_WORKER = 8

@@ -31,6 +31,7 @@ import { createModelRouter } from '../shared/models/model-router.ts'
 import { createModelRoutes } from '../shared/models/model-routes.ts'
 import type { CountTokens } from '../shared/ports/chat.ts'
 import type { Outgoing } from '../shared/ports/outgoing.ts'
+import type { ReadPdf } from '../shared/ports/pdf.ts'
 import type { Redis } from '../shared/ports/redis.ts'
 import { createPrompts } from '../shared/prompts/prompts.ts'
 import { createAsk } from '../shared/retrieval/ask.ts'
@@ -64,6 +65,8 @@ export interface Rim {
   localEmbedder?: EmbedderLocal
   /** Whether a word is English, where the runtime can carry a dictionary: the semantic cache sees slips of the keyboard by it. */
   isWord?(word: string): boolean
+  /** Reads PDFs, where the runtime can. */
+  readPdf?: ReadPdf
   /** How it calls upstreams; Node's own connections, or `fetch` where there are none. */
   outgoing?: Outgoing
   log: Log
@@ -166,11 +169,11 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   const hasQueue = env.FUNCTIONS?.includes('search') ?? true
   const scheduled = async (trigger: string) => {
     log.info({ msg: 'Scheduled', trigger })
-    if (hasQueue) await queue.drain()
+    if (hasQueue) await Promise.all([retrieval.sweep(), queue.drain()])
   }
   /** What a runtime that lives on does besides answering, until the signal aborts. */
   const work = async (signal: AbortSignal) => {
-    if (hasQueue) await queue.run(signal)
+    if (hasQueue) await Promise.all([retrieval.keepSwept(signal), queue.run(signal)])
   }
   return { app, env, scheduled, work, close }
 }

@@ -3,7 +3,17 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import slotOf from 'cluster-key-slot'
 import { describe, expect, it } from 'vitest'
-import { breakerKey, budgetKeys, completionKeys, jobKeys, promptKey, streamKeys } from '../shared/keys.ts'
+import {
+  breakerKey,
+  budgetKeys,
+  completionKeys,
+  documentKey,
+  indexesKey,
+  jobKeys,
+  promptKey,
+  SWEEPS_KEY,
+  streamKeys,
+} from '../shared/keys.ts'
 import type { Script } from '../shared/ports/redis.ts'
 import * as generated from '../shared/scripts.generated.ts'
 
@@ -30,6 +40,14 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
   'replay-dead': () => stream('dead'),
   'lease-group': () => [streamKeys('events:orders', 'store').lease],
   'record-results': (tenant) => Object.values(jobKeys(tenant, 'job-1')),
+  ...Object.fromEntries(
+    ['begin', 'commit', 'delete', 'retire', 'swept'].map((verb) => [
+      `${verb}-document`,
+      (tenant: string) => [documentKey(tenant, 'docs', 'a:{b}#1')],
+    ]),
+  ),
+  'claim-sweeps': () => [SWEEPS_KEY],
+  'replace-field': (tenant) => [indexesKey(tenant)],
   breaker: (tenant) => [breakerKey(tenant, 'ollama/llama3:{8b}#main')],
 }
 

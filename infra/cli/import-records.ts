@@ -18,7 +18,7 @@ export interface ImportSource {
   read(value: unknown, options: { vectorName?: string }): ImportedRecord | undefined
 }
 
-export interface FetchOptions {
+interface FetchOptions {
   url: URL
   key: string | undefined
   namespace: string | undefined

@@ -1,7 +1,7 @@
 import { Bar } from 'cli-progress'
 import { type CommandCall, INTERRUPTED, UsageError } from './command.ts'
 
-export type Uploaded = 'written' | 'unchanged'
+type Uploaded = 'written' | 'unchanged'
 
 export interface Uploads {
   /** One more is done. */

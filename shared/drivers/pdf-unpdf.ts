@@ -50,12 +50,20 @@ export function createPdfUnpdf({
       })
       const end = (settle: () => void) => {
         clearTimeout(timer)
+        clearInterval(watch)
         signal.removeEventListener('abort', onAbort)
         settle()
         void worker.terminate()
       }
       const onAbort = () => end(() => reject(signal.reason))
       const timer = setTimeout(() => end(() => reject(tooComplex(`${timeoutMs / 1000} s`))), timeoutMs)
+      // What is unpacked lies outside of the heap that `resourceLimits` bounds: 1 MB may become a gigabyte.
+      const watch = setInterval(async () => {
+        const { external_memory: bytes } = await worker
+          .getHeapStatistics()
+          .catch(() => ({ external_memory: 0 }))
+        if (bytes > memoryMiB * 2 ** 20) end(() => reject(tooComplex(`${memoryMiB} MiB`)))
+      }, 100)
       signal.addEventListener('abort', onAbort, { once: true })
       worker.on('message', (answer: PdfAnswer) => end(() => resolve(answer)))
       worker.on('error', (error: NodeJS.ErrnoException) =>

@@ -26,7 +26,7 @@ const SIMILARITY: Record<Metric, (distance: number) => number> = {
   dot_product: (distance) => 1 - distance,
 }
 
-/** What an index's FT.INFO tells: of its vectors, what it filters by, and whether it still reads keys that were there before it. */
+/** What an index's FT.INFO tells: of its vectors and of what it filters by. */
 export function readInfo(reply: Reply) {
   const info = toRecord(reply)
   const attributes = (Array.isArray(info.attributes) ? info.attributes : []).map(toRecord)
@@ -36,7 +36,6 @@ export function readInfo(reply: Reply) {
     dimensions: Number(vector?.dim),
     metric: String(vector?.distance_metric),
     typeOf,
-    indexing: Number(info.indexing) !== 0,
   }
 }
 
@@ -58,7 +57,7 @@ export function toStoreError(reply: ErrorReply, index: string): HubError {
     return error(
       404,
       'index_not_found',
-      `RediSearch has no index for \`${index}\`: it was dropped, Redis was emptied, or another vector store made it. Delete \`${index}\`, make it again and write its documents again.`,
+      `RediSearch has no index for \`${index}\`: it was dropped, or Redis was emptied. Put it again with the same settings, and its chunks are indexed anew; where they are gone, or were written for another vector store, delete it and write its documents again.`,
     )
   }
   if (/^(ERR )?unknown command/i.test(message)) {

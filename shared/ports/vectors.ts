@@ -95,8 +95,11 @@ export interface WriteOptions {
 export interface Vectors {
   /** Undefined until a first call has found out. */
   readonly store: 'redisearch' | 'vectorset' | 'upstash' | undefined
-  /** May be repeated. 501 for a metric or quantization that the store lacks. */
-  create(index: VectorIndex, options?: WriteOptions): Promise<void>
+  /**
+   * May be repeated. 501 for a metric or quantization that the store lacks. `fresh` says that there are no chunks of it yet; without it
+   * a store that has lost the index looks for them, which takes a while after this resolves.
+   */
+  create(index: VectorIndex, options?: WriteOptions & { fresh?: boolean }): Promise<void>
   /** Removes the index with these chunks, which are all that it has. May be repeated after it broke off. */
   drop(index: VectorIndex, chunks: AsyncIterable<readonly ChunkRef[]>, options?: WriteOptions): Promise<void>
   /** When it resolves, a search finds them (on Upstash Vector: once indexed). May be repeated. */

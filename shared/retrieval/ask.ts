@@ -16,7 +16,7 @@ import { isRelevant } from './relevance.ts'
 import type { Search, SearchMode } from './search.ts'
 import { type Source, toSources } from './sources.ts'
 
-export interface AskRequest {
+interface AskRequest {
   /** Or an alias. */
   index: string
   question: string

@@ -23,7 +23,7 @@ export interface PreparedDocument {
   sha: string
 }
 
-export const MAX_TEXT_BYTES = 10 * 1024 * 1024
+const MAX_TEXT_BYTES = 10 * 1024 * 1024
 const MAX_METADATA_BYTES = 64 * 1024
 const MAX_ID_CHARACTERS = 512
 

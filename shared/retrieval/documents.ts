@@ -28,7 +28,7 @@ export interface DocumentInput {
   metadata?: Metadata
 }
 
-export interface Document {
+interface Document {
   id: string
   text: string
   metadata: Metadata

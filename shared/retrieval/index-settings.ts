@@ -15,7 +15,7 @@ const FIELD_NAME = /^[A-Za-z0-9][A-Za-z0-9_]{0,63}$/
 const RESERVED = ['content', 'embedding']
 
 /** 400 with the path in `param` for settings that no store could keep. */
-export function checkSettings({ fields, hot_tag, chunking }: IndexSettings): void {
+function checkSettings({ fields, hot_tag, chunking }: IndexSettings): void {
   const names = Object.keys(fields)
   if (names.length > MAX_FIELDS) throw invalid('fields', `An index has at most ${MAX_FIELDS} fields.`)
   for (const name of names) {

@@ -97,7 +97,7 @@ export function createIndexes({ redis, vectors, embeddings, partitions, clock }:
   ): Promise<boolean> {
     const args = [name, from ? JSON.stringify(from) : '', to ? JSON.stringify(to) : '']
     const call = { script: replaceFieldScript, keys: [indexesKey(tenant)], args }
-    const replaced = (await send(redis, call, SLOW)) === 1
+    const replaced = (await send(redis, call, SLOW)) as 0 | 1 | 2
     known.forget(rememberedAs(tenant, name))
     return replaced
   }
@@ -120,7 +120,7 @@ export function createIndexes({ redis, vectors, embeddings, partitions, clock }:
   ) {
     const { index } = record
     try {
-      await vectors.create(index.vectors, { timeoutMs: 10_000 })
+      await vectors.create(index.vectors, { timeoutMs: 10_000, fresh: record.state === 'creating' })
     } catch (error) {
       // What the store can never do leaves no name behind; what it cannot do now is finished by the same PUT later.
       if (error instanceof HubError && error.status === 501) await replace(tenant, name, record)
@@ -163,7 +163,8 @@ export function createIndexes({ redis, vectors, embeddings, partitions, clock }:
         createdAt: Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000),
       }
       const record = { index, state: 'creating' as const }
-      if (await replace(tenant, name, undefined, record)) return finish(tenant, name, record, true)
+      const made = await replace(tenant, name, undefined, record)
+      if (made) return finish(tenant, name, record, made === 1)
       return indexes.put(tenant, name, settings, call) // somebody made it meanwhile
     },
 

@@ -53,7 +53,7 @@ export interface SearchResult {
 }
 
 /** How long something took, in ms from the beginning; what overlaps was waited for together. */
-export interface Phase {
+interface Phase {
   name: 'admission' | 'index' | 'embedding' | 'search' | 'similarity' | 'read'
   start: number
   milliseconds: number

@@ -35,7 +35,7 @@ export type Handle = (
   // biome-ignore lint/suspicious/noConfusingVoidType: a handler without outcomes returns nothing
 ) => Promise<readonly Outcome[] | void>
 
-export interface Retry {
+interface Retry {
   /** In all. Default 8. */
   attempts?: number
   /** Wait after the first failure; it doubles, of which up to half at random. Milliseconds, default 1,000. */

@@ -37,7 +37,7 @@ export function createKeyLanes(keyOf: ((entry: Delivery) => string | undefined) 
     },
     /** Up to `most` of those that may be worked on, no two of a key. One that has failed before goes alone, so that it fails no others. */
     take(most: number): Delivery[] {
-      const suspect = (entry: Delivery) => entry.failures > 0 || entry.takeovers > 0
+      const suspect = (entry: Delivery) => entry.failures > 0 || entry.takeovers > 1
       const first = ready[0]
       if (!first) return []
       const end = suspect(first) ? 1 : ready.slice(0, most).findIndex(suspect)

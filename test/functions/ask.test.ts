@@ -314,7 +314,7 @@ describe('ask', () => {
     [{ mode: 'text', min_score: 0.5 }, 'min_score'],
   ])('refuses %j with 400', async (body, param) => {
     const hub = await start()
-    const index = await fill(hub, [])
+    const index = await fill(hub)
     expect(await ask(hub, { index, ...body })).toMatchObject({ status: 400, error: { param } })
   })
 

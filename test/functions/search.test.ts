@@ -1,8 +1,10 @@
+import { createClient } from '@redis/client'
 import OpenAI from 'openai'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { documentKey } from '../../shared/keys.ts'
 import { startApp, type TestApp, unique } from '../support/app.ts'
 import { startTestBridge } from '../support/bridge.ts'
-import { startTestRedis } from '../support/redis.ts'
+import { startTestRedis, testRedisUrl } from '../support/redis.ts'
 
 const FIELDS = { color: 'tag', size: 'number', filename: 'text' } as const
 
@@ -168,6 +170,23 @@ describe('search', () => {
     ])
   })
 
+  it('hits that count no longer, and are not swept yet, take nobody’s place', async () => {
+    const hub = await start()
+    const documents = Array.from({ length: 40 }, (_, i) => ({
+      id: `d${i}`,
+      text: 'same',
+      vector: [1, i / 100],
+    }))
+    const index = await fill(hub, documents, { fields: {}, dimensions: 2, embedding_model: null })
+    const client = await createClient({ url: testRedisUrl() }).connect()
+    // As if a process had died after it deleted them.
+    await client.del(documents.slice(0, 30).map(({ id }) => documentKey('default', index, id)))
+    client.destroy()
+    const found = await search(hub, index, { vector: [1, 0], top_k: 5, explain: true })
+    expect(ids(found)).toEqual(['d30', 'd31', 'd32', 'd33', 'd34'])
+    expect(found.explain.stale).toBe(30)
+  })
+
   it.each([
     ['no query and no vector', {}, 'query'],
     ['an empty query', { query: '  ' }, 'query'],
@@ -188,7 +207,7 @@ describe('search', () => {
     ['a misspelt field', { query: 'x', topk: 3 }, 'topk'],
   ])('refuses %s with 400 and the path', async (_, body, param) => {
     const hub = await start()
-    const index = await fill(hub, [])
+    const index = await fill(hub)
     expect(await search(hub, index, body)).toMatchObject({ status: 400, error: { param } })
   })
 

@@ -53,7 +53,9 @@ export async function startApp({ env = {}, provider: behaviour, ...rim }: TestAp
       headers: { host: 'localhost', 'content-type': 'application/json', ...headers },
     })
   return {
-    ...{ provider, waves, lines, app: hub.app, send },
+    ...{ provider, waves, lines, app: hub.app, send, request },
+    /** The platform's schedule fires. */
+    scheduled: () => hub.scheduled('a test'),
     get: (path: string, headers: Record<string, string> = {}) =>
       request(path, { headers: { host: 'localhost', ...headers } }),
     delete: (path: string, headers: Record<string, string> = {}) =>

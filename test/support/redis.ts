@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { inject } from 'vitest'
 import type { RedisServer } from '../../infra/local-redis/redis-server.ts'
 import { type LocalRedis, type StartOptions, startRedis } from '../../infra/local-redis/run-redis.ts'
+import type { Redis } from '../../shared/ports/redis.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -15,6 +16,12 @@ declare module 'vitest' {
 
 /** The one Redis that all test files of a run share: keep to keys of your own and never flush it. */
 export const testRedisUrl = (): string => inject('redisUrl')
+
+/** For a test's own questions: its machine may be busy for longer than the default deadline. */
+export const patient = (redis: Redis): Redis => ({
+  ...redis,
+  wave: (calls, options) => redis.wave(calls, { timeoutMs: 5_000, ...options }),
+})
 
 /**
  * A Redis for one test: to stall (SIGSTOP its pid), kill, or start again on the same port and directory.

@@ -64,6 +64,9 @@ function endOf(bytes: Buffer): number {
     return line
   }
   const count = Number(readLine().slice(1))
-  for (let i = 0; i < count && at <= bytes.length; i++) at += Number(readLine().slice(1)) + 2
+  for (let i = 0; i < count && at <= bytes.length; i++) {
+    const length = Number(readLine().slice(1))
+    at += length + 2
+  }
   return at <= bytes.length ? at : 0
 }

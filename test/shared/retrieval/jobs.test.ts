@@ -12,7 +12,7 @@ import { createJobs, type Job, type NewJob } from '../../../shared/retrieval/job
 import { createConsumerGroup } from '../../../shared/streams/consumer-group.ts'
 import { createDeadLetters } from '../../../shared/streams/dead-letters.ts'
 import { until } from '../../support/hub.ts'
-import { startTestRedis } from '../../support/redis.ts'
+import { patient, startTestRedis } from '../../support/redis.ts'
 
 const index = {
   vectors: {
@@ -34,7 +34,7 @@ type Put = (
 /** Jobs on a Redis of their own (the stream is the whole hub's), and a worker whose documents do as `put` says. */
 async function start({ onTestFinished }: TestContext, put: Put) {
   const own = await startTestRedis()
-  const redis = createRedisResp({ url: own.url })
+  const redis = patient(createRedisResp({ url: own.url }))
   onTestFinished(async () => {
     await redis.close()
     await own.stop()

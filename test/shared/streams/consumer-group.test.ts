@@ -13,7 +13,7 @@ import type { Handle } from '../../../shared/streams/group-worker.ts'
 import { unique } from '../../support/app.ts'
 import { startTestBridge } from '../../support/bridge.ts'
 import { until } from '../../support/hub.ts'
-import { startTestRedis, testRedisUrl } from '../../support/redis.ts'
+import { patient, startTestRedis, testRedisUrl } from '../../support/redis.ts'
 
 type Options = Partial<ConsumerGroupOptions> & { handle: Handle }
 type OnFinished = Pick<TestContext, 'onTestFinished'>
@@ -22,8 +22,9 @@ type OnFinished = Pick<TestContext, 'onTestFinished'>
 function start(
   { onTestFinished }: OnFinished,
   url = testRedisUrl(),
-  redis: Redis = createRedisResp({ url }),
+  given: Redis = createRedisResp({ url }),
 ) {
+  const redis = patient(given)
   const stream = unique('stream')
   onTestFinished(async () => {
     await redis
