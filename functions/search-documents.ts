@@ -4,6 +4,7 @@ import { describeRoute, resolver } from 'hono-openapi'
 import { z } from 'zod'
 import { HubError } from '../shared/errors.ts'
 import { TEXT_TYPES } from '../shared/retrieval/extract-text.ts'
+import type { Index } from '../shared/retrieval/indexes.ts'
 import type { App, Deps } from './deps.ts'
 import { DocumentBody, DocumentsBody, readDocument, readDocuments } from './documents-body.ts'
 import { FilterSchema } from './filter-schema.ts'
@@ -26,9 +27,9 @@ const file = { schema: { type: 'string' as const, format: 'binary' } }
 
 /** `/v1/indexes/{index}/documents`: documents in, out and away. */
 export function searchDocuments(
-  deps: Pick<Deps, 'indexes' | 'documents' | 'jobs' | 'extractText' | 'admission'>,
+  deps: Pick<Deps, 'indexes' | 'documents' | 'jobs' | 'extractText' | 'admission' | 'clock'>,
 ) {
-  const { indexes, documents, jobs, extractText, admission } = deps
+  const { indexes, documents, jobs, extractText, admission, clock } = deps
   const member = admitted(admission, 'search')
   const indexOf = (c: Context<App>) => indexes.resolve(c.var.caller.tenant, c.req.param('index') ?? '')
   const callOf = (c: Context<App>) => ({
@@ -36,6 +37,15 @@ export function searchDocuments(
     signal: c.req.raw.signal,
     defer: c.env.defer,
   })
+  /** What is still queued for them is older. */
+  const overtake = (c: Context<App>, index: Index, written: readonly { id: string }[], began: number) =>
+    c.env.defer(
+      jobs.overtake(
+        index,
+        written.map(({ id }) => id),
+        began,
+      ),
+    )
   return new Hono<App>()
     .post(
       '/v1/indexes/:index/documents',
@@ -73,7 +83,9 @@ export function searchDocuments(
           const job = await jobs.create({ index, documents: given, idempotencyKey, caller, defer })
           return c.json(toJobReply(job), 202, { Location: `/v1/jobs/${job.id}` })
         }
+        const began = clock.now()
         const written = await documents.put(index, withIds(given, idempotencyKey), callOf(c))
+        overtake(c, index, written, began)
         return c.json({ accepted: written.length, documents: written }, 201)
       },
     )
@@ -121,9 +133,11 @@ export function searchDocuments(
       async (c) => {
         const index = await indexOf(c)
         const document = { ...(await readDocument(c, extractText)), id: c.req.param('id') }
+        const began = clock.now()
         const [written] = await documents.put(index, [document], callOf(c)).catch((error) => {
           throw ofOne(error)
         })
+        overtake(c, index, [document], began)
         return c.json(written)
       },
     )
@@ -149,7 +163,10 @@ export function searchDocuments(
       async (c) => {
         const index = await indexOf(c)
         const id = c.req.param('id')
-        if (await documents.delete(index, id, callOf(c))) return c.body(null, 204)
+        const began = clock.now()
+        const wasThere = await documents.delete(index, id, callOf(c))
+        overtake(c, index, [{ id }], began)
+        if (wasThere) return c.body(null, 204)
         const message = `There is no document \`${id}\` in the index \`${index.vectors.name}\`.`
         throw new HubError({ code: 'document_not_found', status: 404, message, param: 'id' })
       },

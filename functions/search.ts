@@ -98,7 +98,10 @@ const SCOPE = 'search'
 
 /** Indexes, their documents, and search in them, in the hub's own shape and in that of OpenAI's vector stores. */
 export function search(
-  deps: Pick<Deps, 'search' | 'indexes' | 'documents' | 'sweeps' | 'jobs' | 'extractText' | 'admission'>,
+  deps: Pick<
+    Deps,
+    'search' | 'indexes' | 'documents' | 'sweeps' | 'jobs' | 'extractText' | 'admission' | 'clock'
+  >,
 ) {
   const { search, admission } = deps
   return new Hono<App>()

@@ -136,9 +136,9 @@ export const releaseScript: Script = {
 
 export const replaceFieldScript: Script = {
   name: 'replace-field',
-  sha: 'd45911bdc5c14bba516de30106caf965dc115c54',
+  sha: '70460f8d7d65da093e6797f4703db7e8fdb124f2',
   keyCount: 1,
-  source: "-- Sets a field of a hash where it still holds what its writer saw. May be repeated.\n-- KEYS: 1 hash\n-- ARGV: 1 field · 2 what it should hold, or '' for nothing · 3 what it shall hold, or '' for nothing\n-- Returns: 1, or 0: it holds something else.\nlocal held = redis.call('HGET', KEYS[1], ARGV[1]) or ''\nif held == ARGV[3] then\n  return 1\nend\nif held ~= ARGV[2] then\n  return 0\nend\nif ARGV[3] == '' then\n  redis.call('HDEL', KEYS[1], ARGV[1])\nelse\n  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\nend\nreturn 1\n",
+  source: "-- Sets a field of a hash where it still holds what its writer saw. May be repeated.\n-- KEYS: 1 hash\n-- ARGV: 1 field · 2 what it should hold, or '' for nothing · 3 what it shall hold, or '' for nothing\n-- Returns: 1 where it was set · 2 where it held that already · 0: it holds something else.\nlocal held = redis.call('HGET', KEYS[1], ARGV[1]) or ''\nif held == ARGV[3] then\n  return 2\nend\nif held ~= ARGV[2] then\n  return 0\nend\nif ARGV[3] == '' then\n  redis.call('HDEL', KEYS[1], ARGV[1])\nelse\n  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\nend\nreturn 1\n",
 }
 
 export const replayDeadScript: Script = {

@@ -1,6 +1,5 @@
-import { sentencesOf } from '../text/sentences.ts'
 import { NOT_FOUND, readSourceBlocks } from '../text/source-blocks.ts'
-import { coverageOf, subjectsOf, vocabularyOf, weighOver } from '../text/support.ts'
+import { coverageOf, readSentences, subjectsOf, weighOver } from '../text/support.ts'
 
 /** A sentence that holds less of the question's words, by weight, says nothing about it. */
 const LEAST = 0.25
@@ -19,11 +18,11 @@ export function answerFromSources(prompt: string): string | undefined {
   if (!read) return undefined
   const question = read.rest.replace(/^Question:\s*/, '')
   const sentences = read.texts.flatMap((text, i) =>
-    sentencesOf(text)
-      .map(({ start, end }) => ({ n: i + 1, text: text.slice(start, end) }))
+    readSentences(text)
+      .map(({ start, end, terms }) => ({ n: i + 1, text: text.slice(start, end), terms }))
       .filter(({ text }) => text.length <= LONGEST_SENTENCE && !text.endsWith('?')),
   )
-  const weigh = weighOver(sentences.map(({ text }) => text))
+  const weigh = weighOver(sentences.map(({ terms }) => terms))
   const wanted = subjectsOf(question)
   const open = new Set(wanted)
   const total = [...wanted].reduce((sum, term) => sum + weigh(term), 0)
@@ -32,16 +31,16 @@ export function answerFromSources(prompt: string): string | undefined {
     const part = [...open].reduce((sum, term) => sum + weigh(term), 0) / total
     let best: { worth: number; gain: number; sentence: (typeof sentences)[number] } | undefined
     for (const sentence of sentences) {
-      const gain = coverageOf(open, sentence.text, weigh) * part
+      const gain = coverageOf(open, [sentence.terms], weigh) * part
       // A heading names the subject and says nothing of it; the better source comes first.
       const words = sentence.text.split(/\s+/).length
       const worth = gain * (words < 5 ? 0.5 : 1) - sentence.n * 0.005
       if (gain > 0 && (!best || worth > best.worth)) best = { worth, gain, sentence }
     }
     if (!best || best.gain < (said.length === 0 ? LEAST : LEAST_MORE)) break
-    const { n, text } = best.sentence
+    const { n, text, terms } = best.sentence
     said.push(`${text.replace(/\s+/g, ' ')} [${n}]`)
-    for (const term of vocabularyOf(text)) open.delete(term)
+    for (const term of terms) open.delete(term)
     sentences.splice(sentences.indexOf(best.sentence), 1)
   }
   return said.join(' ') || NOT_FOUND

@@ -1,5 +1,5 @@
 import { sentencesOf } from '../text/sentences.ts'
-import { supportOf, weighOver } from '../text/support.ts'
+import { readSentences, supportOf, weighOver } from '../text/support.ts'
 import type { Source } from './sources.ts'
 
 /** A span of a stored document that a statement of the answer rests on. */
@@ -20,7 +20,7 @@ export interface Citation {
 const LEAST_SUPPORT = 0.3
 
 /** `[1]`, `[1, 2]` and such in a row; not `list[1]`, not a link's text. */
-const MARKERS = /(?:\s+|(?<![\p{L}\p{N}_\])]))(?:\[\d{1,3}(?:\s*,\s*\d{1,3})*\](?!\())+/gu
+const MARKERS = /(?:\s{1,9}|(?<![\p{L}\p{N}_\])]))(?:\[\d{1,3}(?:\s*,\s*\d{1,3})*\](?!\())+/gu
 
 /**
  * The spans of the sources that the marked statements of an answer rest on, and the answer without the markers that rest on
@@ -30,9 +30,8 @@ export function citationsOf(
   answer: string,
   sources: readonly Source[],
 ): { answer: string; citations: Citation[] } {
-  const weigh = weighOver(
-    sources.flatMap(({ text }) => sentencesOf(text).map(({ start, end }) => text.slice(start, end))),
-  )
+  const read = sources.map((source) => ({ ...source, sentences: readSentences(source.text) }))
+  const weigh = weighOver(read.flatMap(({ sentences }) => sentences.map(({ terms }) => terms)))
   const citations = new Map<string, Citation>()
   let kept = ''
   let at = 0
@@ -42,8 +41,8 @@ export function citationsOf(
     const claim = claimAt(answer.slice(at, match.index), answer.slice(end))
     const good: number[] = []
     for (const n of numbersOf(match[0])) {
-      const source = sources[n - 1]
-      const support = source && supportOf(claim, source.text, weigh)
+      const source = read[n - 1]
+      const support = source && supportOf(claim, source, weigh)
       if (!source || !support || support.score < LEAST_SUPPORT) continue
       good.push(n)
       const span = { start: source.start + support.start, end: source.start + support.end }

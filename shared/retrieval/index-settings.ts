@@ -75,12 +75,8 @@ async function modelOf(
   if (known !== undefined) return { name, dimensions: known }
   if (dimensions !== undefined && asked === undefined) return { name, dimensions }
   const probe = { ...call, model: name, texts: ['length'], dimensions: asked, purpose: 'document' as const }
-  const length = (await embeddings.embed(probe)).vectors[0]!.length
-  if (asked === undefined || length === asked) return { name, dimensions: length, asked }
-  throw invalid(
-    'dimensions',
-    `\`${name}\` makes vectors of ${length} dimensions, not ${asked}. Leave \`dimensions\` out, or name another model.`,
-  )
+  // 400 with `dimensions` where the model makes no vectors of that length.
+  return { name, asked, dimensions: (await embeddings.embed(probe)).vectors[0]!.length }
 }
 
 function resolve(embeddings: Embeddings, model: string | undefined): EmbeddingTarget {

@@ -94,7 +94,7 @@ export function createIndexes({ redis, vectors, embeddings, partitions, clock }:
     name: string,
     from?: IndexRecord,
     to?: IndexRecord,
-  ): Promise<boolean> {
+  ): Promise<0 | 1 | 2> {
     const args = [name, from ? JSON.stringify(from) : '', to ? JSON.stringify(to) : '']
     const call = { script: replaceFieldScript, keys: [indexesKey(tenant)], args }
     const replaced = (await send(redis, call, SLOW)) as 0 | 1 | 2

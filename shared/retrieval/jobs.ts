@@ -113,6 +113,13 @@ export function createJobs({ redis, clock, onQueued }: JobsOptions) {
       return (await find(tenant, id))!
     },
 
+    /** Written or deleted directly by a call that began then (Unix ms): what was queued for them before must not come after it. */
+    async overtake(index: Index, ids: readonly string[], began: number): Promise<void> {
+      const { tenant, name } = index.vectors
+      const keys = ids.map((id) => documentJobKey(tenant, name, id))
+      await wave(keys.map((key): Command => ['SET', key, began, 'XX', 'EX', JOB_TTL_SECONDS]))
+    },
+
     /** 404 `job_not_found`. */
     async get(tenant: string, id: string): Promise<Job> {
       const job = await find(tenant, id)

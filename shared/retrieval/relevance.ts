@@ -1,4 +1,4 @@
-import { coverageOf, subjectsOf } from '../text/support.ts'
+import { coverageOf, subjectsOf, vocabularyOf } from '../text/support.ts'
 import type { Turn } from './ask-prompt.ts'
 import type { SearchResult } from './search.ts'
 
@@ -24,7 +24,8 @@ export function isRelevant(
   if (minScore !== undefined) return true // search has seen to it
   const before = history.findLast(({ role }) => role === 'user')
   const asked = before ? [question, `${question} ${before.content}`] : [question]
-  const words = Math.max(...asked.map((text) => coverageOf(subjectsOf(text), chunk.text)))
+  const held = [vocabularyOf(chunk.text)]
+  const words = Math.max(...asked.map((text) => coverageOf(subjectsOf(text), held)))
   return (
     words >= ENOUGH_WORDS ||
     similarity >= ENOUGH_SIMILARITY ||

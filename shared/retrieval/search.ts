@@ -1,7 +1,6 @@
 import type { Admission, Admitted, Caller, Claim } from '../admission.ts'
 import { createPatience, type Patience } from '../completions/patience.ts'
 import type { Embeddings } from '../embeddings/embeddings.ts'
-import { HubError } from '../errors.ts'
 import { checkFilter, type Filter } from '../filters.ts'
 import type { Redis } from '../ports/redis.ts'
 import type { PlanStep, Vectors } from '../ports/vectors.ts'
@@ -10,7 +9,9 @@ import type { Span } from '../text/sentences.ts'
 import type { Documents, StoredChunk } from './documents.ts'
 import { fuse, type Ranked, VECTOR_WEIGHT } from './fusion.ts'
 import type { Index, Indexes } from './indexes.ts'
+import { createPhases, type Phase } from './phases.ts'
 import { toVector } from './query-vector.ts'
+import { modeOf } from './search-mode.ts'
 
 export type SearchMode = 'vector' | 'text' | 'hybrid'
 
@@ -50,13 +51,6 @@ export interface SearchResult {
   similarity?: number
   /** Words of the query in the chunk's text. */
   highlights?: Span[]
-}
-
-/** How long something took, in ms from the beginning; what overlaps was waited for together. */
-interface Phase {
-  name: 'admission' | 'index' | 'embedding' | 'search' | 'similarity' | 'read'
-  start: number
-  milliseconds: number
 }
 
 export interface Searched {
@@ -240,45 +234,5 @@ interface Means {
   timed: ReturnType<typeof createPhases>['timed']
   plan: PlanStep[]
 }
-
-function modeOf({ query, vector, mode, min_score }: SearchRequest, { embeddingModel, vectors }: Index) {
-  const refuse = (param: string, message: string): never => {
-    throw new HubError({ code: 'invalid_value', status: 400, message, param })
-  }
-  const canEmbed = embeddingModel !== null
-  const hasVector = vector !== undefined || canEmbed
-  const usual = query === undefined ? 'vector' : hasVector ? 'hybrid' : 'text'
-  const chosen = mode ?? usual
-  if (query === undefined && chosen !== 'vector')
-    refuse('query', `\`${chosen}\` search needs a \`query\`: words cannot be read out of a vector.`)
-  if (chosen !== 'text' && !hasVector)
-    refuse(
-      'vector',
-      `The index \`${vectors.name}\` has no embedding model: send a \`vector\`, or search by text.`,
-    )
-  if (chosen === 'text' && min_score !== undefined)
-    refuse('min_score', '`min_score` is vector similarity, which text search does not know.')
-  return chosen
-}
-
-function createPhases() {
-  const begin = performance.now()
-  const phases: Phase[] = []
-  return {
-    phases,
-    async timed<T>(name: Phase['name'], work: () => Promise<T>): Promise<T> {
-      const start = performance.now()
-      const phase: Phase = { name, start: round(start - begin), milliseconds: 0 }
-      phases.push(phase)
-      try {
-        return await work()
-      } finally {
-        phase.milliseconds = round(performance.now() - start)
-      }
-    },
-  }
-}
-
-const round = (ms: number) => Math.round(ms * 1000) / 1000
 
 const asError = (error: Error) => error

@@ -127,7 +127,9 @@ describe('PUT /v1/indexes/{index}', () => {
 
   it('refuses what the model or the name does not allow', async () => {
     const wrong = { embedding_model: 'openai/short', dimensions: 99, fields: {} }
-    const strange = await startApp({ provider: { embeddings: { dimensions: 7 } } })
+    const strange = await startApp({
+      provider: { raw: JSON.stringify({ object: 'list', data: [{ index: 0, embedding: [1, 0, 0] }] }) },
+    })
     expect(await errorOf(await put(unique('bad'), wrong, strange))).toMatchObject({
       status: 400,
       param: 'dimensions',
@@ -137,6 +139,12 @@ describe('PUT /v1/indexes/{index}', () => {
       status: 404,
       param: 'embedding_model',
     })
+    const euclidean = unique('bad')
+    expect(await errorOf(await put(euclidean, { metric: 'euclidean' }))).toMatchObject({
+      status: 501,
+      code: 'not_supported',
+    })
+    expect((await put(euclidean)).status).toBe(201) // the name is free
     expect(await errorOf(await put('a%20b'))).toMatchObject({ status: 400, param: 'index' })
     for (const name of [unique('none'), 'constructor', 'a%7Bb%7D'])
       expect(await errorOf(await get(name))).toMatchObject({
@@ -269,8 +277,8 @@ describe('indexes', () => {
     const name = unique('mine')
     expect((await put(name, {}, guarded, one)).status).toBe(201)
     expect((await get(name, guarded, two)).status).toBe(404)
-    expect((await put(name, { metric: 'euclidean' }, guarded, two)).status).toBe(201)
-    expect((await (await get(name, guarded, one)).json()).metric).toBe('cosine')
+    expect((await put(name, { quantization: 'int8' }, guarded, two)).status).toBe(201)
+    expect((await (await get(name, guarded, one)).json()).quantization).toBe('none')
     expect((await (await guarded.get('/v1/indexes', two)).json()).data).toHaveLength(1)
     expect((await get(name, guarded, await member(unique('tenant'), ['embed']))).status).toBe(403)
   })

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, type TestContext } from 'vitest'
 import { createAdmission } from '../../../shared/admission.ts'
 import { createRedisResp } from '../../../shared/drivers/redis-resp.ts'
@@ -177,6 +178,19 @@ describe('a job', () => {
     await finish(old)
     expect(written).toEqual(['new'])
     expect(await jobs.get(DEFAULT_TENANT, old.id)).toMatchObject({ status: 'done', done: 1 })
+  })
+})
+
+describe('a document that was written or deleted directly', () => {
+  it('is not undone by what was queued before, only by what is queued later', async (context) => {
+    const written: string[] = []
+    const { create, finish, jobs } = await start(context, (_ids, [document]) => written.push(document!.text))
+    const old = await create([{ id: 'd', text: 'old' }])
+    await jobs.overtake(index, ['d', 'never queued'], old.createdAt + 1)
+    expect(await finish(old)).toMatchObject({ status: 'done', done: 1 })
+    await sleep(5)
+    await finish(await create([{ id: 'd', text: 'new' }]))
+    expect(written).toEqual(['new'])
   })
 })
 

@@ -411,6 +411,23 @@ describe('order', () => {
     }
   })
 
+  it('when the active consumer dies, its entries come first', async (context) => {
+    const { add, run, create, redis, stream } = start(context)
+    await create({ handle: async () => {} }).create()
+    await add(...numbers(10, { key: 'a' }))
+    // As of a process that died with the lease and five entries in hand.
+    const { lease } = streamKeys(stream, 'g')
+    await redis.wave([
+      ['HSET', lease, 'holder', 'the-dead'],
+      ['PEXPIRE', lease, 300],
+      ['XREADGROUP', 'GROUP', 'g', 'the-dead', 'COUNT', 5, 'STREAMS', stream, '>'],
+    ])
+    const { seen, handle } = noting(() => sleep(1))
+    run({ handle, keyOf: byKey, claimIdleMs: 300, concurrency: 4 })
+    await until('all are seen', () => seen.length === 10)
+    expect(seen).toEqual(numbers(10).map(({ n }) => Number(n)))
+  })
+
   it('a poison entry holds up its key until it is a dead letter, and no other key', async (context) => {
     const { add, run, dead } = start(context)
     const { seen, handle } = noting((n) => {
