@@ -1,29 +1,30 @@
-import { Buffer } from 'node:buffer'
 import { HubError, RedisTimeoutError } from '../errors.ts'
 import type { Command, Redis, Reply } from '../ports/redis.ts'
 import type {
-  Chunk,
   ChunkRef,
   Found,
-  Metric,
   PlanStep,
   VectorIndex,
   VectorKeys,
-  VectorSearch,
   Vectors,
   WriteOptions,
 } from '../ports/vectors.ts'
-import { MOST_TERMS, toQuery, wordsOf } from './redisearch-query.ts'
 import {
-  isNoSuchIndex,
-  otherSettings,
-  readInfo,
-  readNearest,
-  readScored,
-  toStoreError,
-} from './redisearch-reply.ts'
+  distanceName,
+  mustBeSame,
+  mustFit,
+  mustHold,
+  notSupported,
+  toCount,
+  toCreate,
+  toNearest,
+  toScored,
+  toText,
+  toWrites,
+} from './redisearch-commands.ts'
+import { MOST_TERMS, wordsOf } from './redisearch-query.ts'
+import { isNoSuchIndex, readInfo, readNearest, readScored, toStoreError } from './redisearch-reply.ts'
 import { similarityOf } from './vector-math.ts'
-import { encodeTag, tagsOf, textsOf, toChunkHash } from './vectors-chunk.ts'
 
 export interface VectorsRedisearchOptions {
   /** Searches. */
@@ -33,25 +34,8 @@ export interface VectorsRedisearchOptions {
   keys: VectorKeys
 }
 
-/** Fields of a chunk's hash that are ours: its text; the stems of all its texts, which are what is searched; its
- * vector, little-endian float32. */
-const OURS = ['content', '_terms', 'embedding']
-
-const TYPES = { tag: 'TAG', number: 'NUMERIC' } as const
-const METRICS: Record<Metric, string> = { cosine: 'COSINE', euclidean: 'L2', dot_product: 'IP' }
-
-/** Of the graph: links a node, and how many candidates a new node's are chosen from. */
-const LINKS = 16
-const BUILD_EFFORT = 200
-/** Candidates that a search keeps, at least. */
-const EFFORT = 100
-
 /** Chunks a wave: others on the same server wait for at most a few of them, and a wave's deadline covers no more. */
 const BATCH = 32
-
-const LONGEST_TAG = 4_096
-
-const LONGEST_SHOWN = 4_000
 
 const DEFAULT_TIMEOUT_MS = 30_000
 
@@ -125,11 +109,7 @@ export function createVectorsRedisearch({ reads, writes, keys }: VectorsRedisear
       await inBatches(chunks, async (batch) => {
         const names = batch.map((chunk) => keys.chunk(index, chunk))
         const writing = batch.flatMap((chunk, i) => toWrites(index, chunk, names[i]!))
-        // A hash that RediSearch cannot read, or has no index for, is stored and silently not found: count what it knows.
-        const count = [
-          ...['FT.SEARCH', keys.name(index), '*', 'INKEYS', names.length, ...names, 'NOCONTENT'],
-          ...['LIMIT', 0, 0, 'DIALECT', 2],
-        ] as unknown as Command
+        const count = toCount(index, names, keys)
         const replies = await send(writes, index, [...writing, count], rest())
         const [found] = replies.at(-1) as [number]
         const distinct = new Set(names).size
@@ -191,143 +171,6 @@ export function createVectorsRedisearch({ reads, writes, keys }: VectorsRedisear
   }
 }
 
-function toCreate(index: VectorIndex, keys: VectorKeys, fresh = false): Command {
-  if (index.quantization !== 'none') {
-    throw notSupported('RediSearch of Redis 8.0 keeps vectors whole: make the index without `quantization`.')
-  }
-  const fields = Object.entries(index.fields).flatMap(([name, type]) => {
-    if (OURS.includes(name)) {
-      throw new HubError({
-        code: 'invalid_field',
-        status: 400,
-        message: `A field cannot be called \`${name}\`: chunks have one of their own (${OURS.join(', ')}).`,
-        param: `fields.${name}`,
-      })
-    }
-    if (type === 'text') return []
-    return type === 'tag' ? [name, TYPES.tag, 'SEPARATOR', ',', 'CASESENSITIVE'] : [name, TYPES.number]
-  })
-  const graph = [
-    ...['TYPE', 'FLOAT32', 'DIM', index.dimensions, 'DISTANCE_METRIC', METRICS[index.metric]],
-    ...['M', LINKS, 'EF_CONSTRUCTION', BUILD_EFFORT, 'EF_RUNTIME', EFFORT],
-  ]
-  return [
-    ...['FT.CREATE', keys.name(index), 'ON', 'HASH', 'PREFIX', 1, keys.chunkPrefix(index)],
-    // The server would read all keys that it has, of everybody: 30,000 a second. What is put meanwhile is found at once.
-    ...(fresh ? ['SKIPINITIALSCAN'] : []),
-    // Nobody asks for phrases, and one field holds all words: without the place of each word the index is smaller.
-    ...['NOOFFSETS', 'NOFIELDS', 'STOPWORDS', 0],
-    ...[
-      'SCHEMA',
-      '_terms',
-      'TEXT',
-      'NOSTEM',
-      'embedding',
-      'VECTOR',
-      'HNSW',
-      graph.length,
-      ...graph,
-      ...fields,
-    ],
-  ] as unknown as Command
-}
-
-/** The index is there already: made by the same settings? */
-function mustBeSame(index: VectorIndex, made: ReturnType<typeof readInfo>) {
-  const fields = Object.entries(index.fields).filter(([, type]) => type !== 'text') as [
-    string,
-    'tag' | 'number',
-  ][]
-  if (
-    made.dimensions === index.dimensions &&
-    made.metric === METRICS[index.metric] &&
-    fields.every(([name, type]) => made.typeOf(name) === TYPES[type])
-  ) {
-    return
-  }
-  throw otherSettings(index.name)
-}
-
-/** One HSET, as each change of a hash is indexed anew; then, where the chunk was there with more fields, those go. */
-function toWrites(index: VectorIndex, chunk: Chunk, key: string): Command[] {
-  const terms = textsOf(index, chunk).flatMap(wordsOf).join(' ')
-  const set = [...toChunkHash(index, chunk), '_terms', terms, 'embedding', toBytes(chunk.vector)]
-  const absent = Object.keys(index.fields).filter((name) => !Object.hasOwn(chunk.fields, name))
-  const write = ['HSET', key, ...set] as unknown as Command
-  return absent.length > 0 ? [write, ['HDEL', key, ...absent]] : [write]
-}
-
-function toNearest(
-  index: VectorIndex,
-  { filter, limit, effort = EFFORT, timeoutMs }: VectorSearch,
-  vector: Float32Array,
-  distance: string,
-  keys: VectorKeys,
-): Command {
-  const candidates = filter ? toQuery(filter, index.fields) : '*'
-  const knn = `KNN ${limit} @embedding $vec EF_RUNTIME ${Math.max(effort, Math.ceil(limit * 1.5))} AS ${distance}`
-  return [
-    ...['FT.SEARCH', keys.name(index), `(${candidates})=>[${knn}]`, 'PARAMS', 2, 'vec', toBytes(vector)],
-    ...['SORTBY', distance, 'RETURN', 1, distance, 'LIMIT', 0, limit, ...ending(timeoutMs)],
-  ] as unknown as Command
-}
-
-/** Words go as parameters: some, such as `ismissing`, mean something in the query itself. */
-function toScored(
-  index: VectorIndex,
-  { filter, limit, timeoutMs }: VectorSearch,
-  words: readonly string[],
-  keys: VectorKeys,
-): Command {
-  const any = `(${words.map((_, i) => `$w${i}`).join('|')})`
-  // Without the weight a rare tag in the filter would raise the score.
-  const query = filter ? `(${toQuery(filter, index.fields)})=>{$weight:0} ${any}` : any
-  return [
-    ...['FT.SEARCH', keys.name(index), query],
-    ...['PARAMS', words.length * 2, ...words.flatMap((word, i) => [`w${i}`, word])],
-    ...['VERBATIM', 'SCORER', 'BM25STD', 'WITHSCORES', 'NOCONTENT', 'LIMIT', 0, limit, ...ending(timeoutMs)],
-  ] as unknown as Command
-}
-
-/**
- * The server answers with the part that it has when its own time (500 ms by default) is over, and does not say so: it gets a
- * second more than anybody waits for it.
- */
-const ending = (timeoutMs: number) => ['TIMEOUT', Math.ceil(timeoutMs) + 1_000, 'DIALECT', 2]
-
-/** Must not be the name of a field. */
-function distanceName({ fields }: VectorIndex): string {
-  let name = 'score'
-  while (Object.hasOwn(fields, name)) name = `_${name}`
-  return name
-}
-
-/** Whoever sends another size gets it stored and not indexed, or an error that names no field. */
-function mustFit(index: VectorIndex, vector: Float32Array) {
-  const refuse = (message: string) =>
-    new HubError({ code: 'invalid_vector', status: 400, message, param: 'vector' })
-  if (vector.length !== index.dimensions) {
-    throw refuse(`The vector has ${vector.length} dimensions, and \`${index.name}\` has ${index.dimensions}.`)
-  }
-  if (!vector.every(Number.isFinite)) throw refuse('The vector holds a number that is not finite.')
-  if (!vector.some((number) => number !== 0)) throw refuse('The vector is zero: it has no direction.')
-}
-
-/** RediSearch cuts a longer tag off, and then finds it by none of its values. */
-function mustHold({ fields }: VectorIndex, chunk: Chunk) {
-  for (const [name, value] of Object.entries(chunk.fields)) {
-    if (fields[name] !== 'tag') continue
-    const longest = Math.max(...tagsOf(value).map((tag) => Buffer.byteLength(encodeTag(tag))))
-    if (longest <= LONGEST_TAG) continue
-    throw new HubError({
-      code: 'invalid_field',
-      status: 400,
-      message: `A value of \`${name}\` is longer than a tag can be: ${LONGEST_TAG} bytes. Declare a text for that.`,
-      param: `metadata.${name}`,
-    })
-  }
-}
-
 /** One deadline for all waves of a call. */
 function remaining({ timeoutMs = DEFAULT_TIMEOUT_MS, signal }: WriteOptions = {}): () => WriteOptions {
   const end = performance.now() + timeoutMs
@@ -338,22 +181,5 @@ function remaining({ timeoutMs = DEFAULT_TIMEOUT_MS, signal }: WriteOptions = {}
   }
 }
 
-/** As somebody could type it, vectors left out; of a very long filter the beginning. */
-function toText(command: Command): string {
-  const text = command
-    .map((argument) => {
-      if (argument instanceof Uint8Array) return `<${argument.length / 4} float32>`
-      const text = String(argument)
-      return /^[\w.:*-]+$/.test(text) ? text : JSON.stringify(text)
-    })
-    .join(' ')
-  return text.length <= LONGEST_SHOWN ? text : `${text.slice(0, LONGEST_SHOWN).toWellFormed()}…`
-}
-
-const toBytes = ({ buffer, byteOffset, byteLength }: Float32Array) =>
-  new Uint8Array(buffer, byteOffset, byteLength)
-
 /** A copy: the bytes of a reply lie at any offset. */
 const toFloats = (bytes: Uint8Array) => new Float32Array(bytes.slice().buffer)
-
-const notSupported = (message: string) => new HubError({ code: 'not_supported', status: 501, message })
