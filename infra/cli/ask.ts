@@ -3,7 +3,8 @@ import { createHubClient } from './hub-client.ts'
 
 interface Answer {
   answer: string
-  citations: { document_id: string; quote: string }[]
+  /** `source` is the number that marks it in the answer. */
+  citations: { document_id: string; quote: string; source: number }[]
 }
 
 export const ask: Command = {
@@ -24,8 +25,8 @@ export const ask: Command = {
     }
     console.log(reply.answer)
     if (reply.citations.length > 0) console.log('')
-    for (const [n, { document_id, quote }] of reply.citations.entries()) {
-      console.log(`[${n + 1}] ${document_id}: “${quote.replace(/\s+/g, ' ').trim()}”`)
+    for (const { document_id, quote, source } of reply.citations) {
+      console.log(`[${source}] ${document_id}: “${quote.replace(/\s+/g, ' ').trim()}”`)
     }
     return 0
   },

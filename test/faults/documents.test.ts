@@ -275,6 +275,17 @@ describe('a slow writer', () => {
     }
   })
 
+  it('is told so too where the index is only marked yet', async () => {
+    const index = await here.index()
+    const mark = async () => void (await here.indexes.delete('default', index.vectors.name))
+    const slow = another({ afterPut: mark })
+    await expect(slow.put(index, document('new'))).rejects.toMatchObject({ code: 'index_not_found' })
+    await slow.settled()
+    expect(await chunksOf(index)).toEqual(nothing)
+    await here.sweeps.dropIndex(index)
+    expect(await keysOf(index)).toEqual([])
+  })
+
   it('of a deleted index harms none that was made under its name since', async () => {
     const index = await here.index()
     let next: Index | undefined

@@ -390,7 +390,8 @@ describe('search and ask', () => {
     expect(found.out).toContain('bees.md')
     const answered = await run('ask', 'Where does the Eiffel Tower stand?', '--index', index)
     expect(answered.code).toBe(0)
-    expect(answered.out).toMatch(/\[1\] tower\.md: “.*Paris/)
+    const [, mark] = /\[(\d+)\] tower\.md: “.*Paris/.exec(answered.out)!
+    expect(answered.out.split('\n')[0]).toContain(`[${mark}]`)
     const none = await run('search', 'x', '--index', unique('none'))
     expect(none.code).toBe(1)
   })
