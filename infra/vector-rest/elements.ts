@@ -30,12 +30,11 @@ export function createElements({ reads, writes }: { reads: Run; writes: Run }) {
     attributesOf,
 
     async add(key: string, entries: readonly Entry[]) {
-      await writes(
-        entries.map(({ id, vector, metadata, data }) => {
-          const json = JSON.stringify({ metadata, data } satisfies Attributes)
-          return ['VADD', key, 'FP32', toBytes(vector), id, 'CAS', 'NOQUANT', 'SETATTR', json]
-        }),
-      )
+      // One by one: each stops Redis for 1 to 2 ms.
+      for (const { id, vector, metadata, data } of entries) {
+        const json = JSON.stringify({ metadata, data } satisfies Attributes)
+        await writes([['VADD', key, 'FP32', toBytes(vector), id, 'NOQUANT', 'SETATTR', json]])
+      }
     },
 
     /** Whether it was there. */

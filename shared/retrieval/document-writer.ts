@@ -72,6 +72,8 @@ export function createDocumentWriter(options: DocumentWriterOptions): Documents[
     }
     const wrong = made.find((vector) => vector.length !== index.vectors.dimensions)
     if (wrong) throw changedModel(index, wrong.length)
+    const zero = made.findIndex((vector) => vector.every((number) => number === 0))
+    if (zero >= 0) throw withoutMeaning(index, all.indexOf(owners[zero]!))
     let next = 0
     return new Map(
       changed.map((document) => [
@@ -177,6 +179,14 @@ const changedModel = ({ embeddingModel, vectors: { name, dimensions } }: Index, 
     code: 'embedding_model_changed',
     status: 502,
     message: `\`${embeddingModel}\` now makes vectors of ${length} dimensions, and the index \`${name}\` has ${dimensions}. Build another index with it, and lead an alias there.`,
+  })
+
+const withoutMeaning = ({ embeddingModel }: Index, document: number) =>
+  new HubError({
+    code: 'zero_embedding',
+    status: 422,
+    message: `documents[${document}].text: \`${embeddingModel}\` finds nothing in a part of it: its vector is zero, which is near to nothing.`,
+    param: `documents[${document}].text`,
   })
 
 const tooSlow = () =>

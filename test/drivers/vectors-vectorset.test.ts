@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
 import { createRedisRest } from '../../shared/drivers/redis-rest.ts'
@@ -72,7 +75,7 @@ describe('vectors are sent', () => {
     const added = commands.filter(([name]) => name === 'VADD')
     expect(added).toEqual(
       [undefined, 'x y', 'z'].map((tag) => [
-        ...['VADD', keys.vectors(index, 0, tag), 'FP32', vector, 'a#1.0', 'CAS', 'NOQUANT'],
+        ...['VADD', keys.vectors(index, 0, tag), 'FP32', vector, 'a#1.0', 'NOQUANT'],
         ...['SETATTR', attributes],
       ]),
     )
@@ -90,19 +93,43 @@ describe('vectors are sent', () => {
     await store.search(index, { vector: chunk.vector, limit: 3, timeoutMs: 5_000 })
     const key = keys.vectors(index, 0)
     expect(rest.waves.at(-2)).toEqual([
-      ['VADD', key, 'VALUES', 2, 1, -0.5, 'a#1.0', 'CAS', 'Q8', 'SETATTR', attributes],
+      ['VADD', key, 'VALUES', 2, 1, -0.5, 'a#1.0', 'Q8', 'SETATTR', attributes],
     ])
     expect(rest.waves.at(-1)).toEqual([
       ['VSIM', key, 'VALUES', 2, 1, -0.5, 'WITHSCORES', 'COUNT', 3, 'EF', 200],
     ])
   })
 
-  test('a few a wave, so that a deadline ends them soon', async () => {
+  test('one by one, so that nobody else waits for more than one', async () => {
     const store = open()
-    const chunks = Array.from({ length: 40 }, (_, i) => toChunk(`d${i}`))
+    const chunks = Array.from({ length: 4 }, (_, i) => toChunk(`d${i}`))
     await store.put(toIndex(), chunks, PATIENT)
     const adding = store.waves.filter((wave) => wave.some((call) => (call as Command)[0] === 'VADD'))
-    expect(adding.map((wave) => wave.length)).toEqual([16, 16, 8])
+    expect(adding.map((wave) => wave.length)).toEqual([1, 1, 1, 1])
+  })
+})
+
+describe('what was put', () => {
+  test('is there again when a Redis with an append-only file starts anew', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'hub-aof-'))
+    onTestFinished(() => rm(directory, { recursive: true, force: true }))
+    const index = toIndex({ hotTag: 'topic' })
+    const search = { vector: Float32Array.of(1, 0), limit: 10, timeoutMs: 5_000 }
+    const found: (number | undefined)[] = []
+    for (const isFirst of [true, false]) {
+      await using server = await startTestRedis({ directory, persist: true })
+      const own = createRedisResp({ url: server.url })
+      const store = createVectorsVectorset({ reads: own, writes: own, keys })
+      const chunks = [
+        toChunk('a', { fields: { topic: 'x' } }),
+        toChunk('b', { vector: Float32Array.of(0, 1) }),
+      ]
+      if (isFirst) await store.put(index, chunks, PATIENT)
+      if (isFirst) await store.remove(index, [chunks[1]!], PATIENT)
+      found.push((await store.search(index, search)).vector?.length)
+      await own.close()
+    }
+    expect(found).toEqual([1, 1])
   })
 })
 

@@ -1,5 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { startApp, type TestApp, unique } from '../support/app.ts'
+import { startTestBridge } from '../support/bridge.ts'
+import { testRedisUrl } from '../support/redis.ts'
 
 let hub: TestApp
 beforeAll(async () => {
@@ -245,6 +247,16 @@ describe('bad input gets a clear error, and nothing is written', () => {
     expect(await errorOf(await post(bare, body, headers))).toMatchObject(expected)
   })
 
+  it('a text in which the model finds nothing', async () => {
+    const reply = await post(index, [good, { text: '!!! ??? ---' }])
+    expect(await errorOf(reply)).toMatchObject({
+      status: 422,
+      code: 'zero_embedding',
+      param: 'documents[1].text',
+    })
+    expect((await get(index, 'good')).status).toBe(404)
+  })
+
   it('bytes that are not UTF-8', async () => {
     const body = Buffer.concat([Buffer.from('[{"text":"a'), Buffer.from([0xff]), Buffer.from('"}]')])
     const init = { method: 'POST', body, headers: { host: 'localhost', ...json } }
@@ -371,6 +383,23 @@ describe('documents', () => {
       status: 404,
       param: 'to',
     })
+  })
+
+  it('over HTTP to Redis they are the same, a text of a megabyte too', async () => {
+    const bridge = await startTestBridge({ redisUrl: testRedisUrl() })
+    onTestFinished(bridge.close)
+    const env = { REDIS_URL: '', UPSTASH_REDIS_REST_URL: bridge.url, UPSTASH_REDIS_REST_TOKEN: bridge.token }
+    await using rest = await startApp({ env })
+    const index = await made({ dimensions: 8 })
+    const text = 'A line of 😀 text, again and again.\n'.repeat(30_000)
+    const path = `/v1/indexes/${index}/documents`
+    expect((await rest.send('POST', path, [{ id: 'a', text: 'old' }])).status).toBe(201)
+    expect((await rest.send('POST', path, [{ id: 'a', text }])).status).toBe(201)
+    await rest.settled()
+    expect((await (await get(index, 'a')).json()).text).toBe(text)
+    expect((await rest.delete(`${path}/a`)).status).toBe(204)
+    await rest.settled()
+    expect(await search(index, { query: 'text' })).toEqual([])
   })
 
   it('of two that write the same at the same time, the later one stays, whole', async () => {
