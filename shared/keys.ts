@@ -133,6 +133,55 @@ export const documentJobKey = (tenant: string, index: string, id: string) =>
 /** Stream of the whole hub: documents to embed. */
 export const EMBED_STREAM = 'embed:jobs'
 
+/** Hash of a tenant: stream → its settings. */
+export const streamSettingsKey = (tenant: string) => `${prefix(tenant)}streams`
+
+/** Set of the whole hub: `<tenant>/<stream>` of streams that somebody works on. */
+export const HANDLED_STREAMS_KEY = 'streams:handled'
+
+/** Stream of events; sorted set: hash of source and id → until when it is a duplicate (Unix ms). */
+export function eventKeys(tenant: string, stream: string) {
+  const events = `${prefix(tenant)}events:${stream}`
+  return { events, seen: `{${events}}:seen` }
+}
+
+/** String, JSON: what came of an event or an inference. */
+export const resultKey = (tenant: string, id: string) => `${prefix(tenant)}result:${escapeId(id)}`
+
+/** List of jobs that wait; of those that are worked on (sorted set by lease end); their bodies (hash); dead ones (list). */
+export function queueKeys(tenant: string, queue: string) {
+  const waiting = `${prefix(tenant)}queue:${queue}`
+  return { waiting, leased: `{${waiting}}:leased`, jobs: `{${waiting}}:jobs`, dead: `{${waiting}}:dead` }
+}
+
+/** Pub/sub channel; the stream behind it; sorted set of who is there, by when they were last seen (Unix ms). */
+export function channelKeys(tenant: string, channel: string) {
+  const name = `${prefix(tenant)}${channel}`
+  return {
+    channel: name,
+    stream: `${prefix(tenant)}stream:${channel}`,
+    present: `{${prefix(tenant)}stream:${channel}}:present`,
+  }
+}
+
+/** Hash of a tenant: source → how its webhooks are verified and where they go. */
+export const webhookSourcesKey = (tenant: string) => `${prefix(tenant)}webhooks`
+
+/** Stream of the whole hub: webhooks to send. */
+export const DELIVERIES_STREAM = 'webhooks:out'
+
+/** Hash of a tenant: name → alert rule; and the state of each. */
+export function alertKeys(tenant: string) {
+  const rules = `${prefix(tenant)}alert-rules`
+  return { rules, state: `{${rules}}:state` }
+}
+
+/** Hash of a tenant: name → schedule. */
+export const schedulesKey = (tenant: string) => `${prefix(tenant)}schedules`
+
+/** Sorted set of the whole hub: `<tenant>/<name>` of schedules, by when they are due (Unix ms). */
+export const SCHEDULES_DUE_KEY = 'schedules:due'
+
 /** What a stream has beside it: dead letters (stream); of each group, failed attempts by entry (hash) and who may work alone (hash with expiry). */
 export function streamKeys(stream: string, group: string) {
   return {

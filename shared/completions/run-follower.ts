@@ -1,8 +1,8 @@
+import { createBell } from '../bell.ts'
 import { HubError } from '../errors.ts'
 import type { CompletionKeys } from '../keys.ts'
 import type { Redis, Reply } from '../ports/redis.ts'
 import type { Attempt, Piece } from './answer.ts'
-import { createBell } from './bell.ts'
 import type { RunEnd } from './run-publisher.ts'
 
 /** `lost`: the run is gone without an end. `alone`: it will not be shared any more. */

@@ -1,9 +1,9 @@
+import { createBell } from '../bell.ts'
 import type { HubError } from '../errors.ts'
 import { type CompletionKeys, RUN_ENDED_MS, RUN_LEASE_MS } from '../keys.ts'
 import type { Redis, ScriptCall } from '../ports/redis.ts'
 import { appendScript, beatScript, endScript, releaseScript } from '../scripts.generated.ts'
 import type { Piece } from './answer.ts'
-import { createBell } from './bell.ts'
 
 /** How a run ended, as its followers read it. */
 export type RunEnd =

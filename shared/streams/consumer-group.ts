@@ -1,4 +1,4 @@
-import { createBell } from '../completions/bell.ts'
+import { createBell } from '../bell.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Redis } from '../ports/redis.ts'
 import { send } from '../send.ts'

@@ -1,4 +1,4 @@
-import { type Bell, createBell } from '../completions/bell.ts'
+import { type Bell, createBell } from '../bell.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Delivery, Failure, GroupLedger } from './group-ledger.ts'
 import { createKeyLanes } from './key-lanes.ts'

@@ -248,13 +248,15 @@ describe('bad input gets a clear error, and nothing is written', () => {
   })
 
   it('a text in which the model finds nothing', async () => {
-    const reply = await post(index, [good, { text: '!!! ??? ---' }])
+    const raw = JSON.stringify({ object: 'list', data: [{ index: 0, embedding: Array(1536).fill(0) }] })
+    await using strange = await startApp({ provider: { raw } })
+    const reply = await strange.send('POST', `/v1/indexes/${index}/documents`, [{ id: 'zero', text: '---' }])
     expect(await errorOf(reply)).toMatchObject({
       status: 422,
       code: 'zero_embedding',
-      param: 'documents[1].text',
+      param: 'documents[0].text',
     })
-    expect((await get(index, 'good')).status).toBe(404)
+    expect((await get(index, 'zero')).status).toBe(404)
   })
 
   it('bytes that are not UTF-8', async () => {
