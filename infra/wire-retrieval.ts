@@ -61,13 +61,16 @@ export function wireRetrieval(wired: Wired) {
     ...{ embeddings, vectors, keys, redis, cacheRedis },
     minSimilarity: env.HUB_SEMANTIC_MIN_SIMILARITY,
     guard: { isWord: rim.isWord },
+    clock,
     onFailure: (cause) => rim.log.error({ msg: 'Semantic cache', cause }),
   })
   const sweep = async (signal?: AbortSignal) => {
     const untilMs = clock.now() + SWEEP.ms
-    await sweeps
-      .sweep({ untilMs, limit: SWEEP.entries, signal })
-      .catch((cause) => signal?.aborted || rim.log.error({ msg: 'Sweep', cause }))
+    for (const one of [sweeps, semanticCache]) {
+      await one
+        .sweep({ untilMs, limit: SWEEP.entries, signal })
+        .catch((cause: unknown) => signal?.aborted || rim.log.error({ msg: 'Sweep', cause }))
+    }
   }
   return {
     ...{ vectors, semanticCache, sweep },

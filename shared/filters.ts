@@ -9,7 +9,7 @@ export interface Comparison {
   value: string | number | boolean | readonly (string | number | boolean)[]
 }
 
-export interface Compound {
+interface Compound {
   type: 'and' | 'or'
   filters: readonly Filter[]
 }

@@ -107,6 +107,9 @@ export const documentIdsKey = (tenant: string, index: string) => `${prefix(tenan
 /** Sorted set of the whole hub: versions to remove (JSON), by when (Unix ms). */
 export const SWEEPS_KEY = 'sweeps'
 
+/** Sorted set of the whole hub: questions of the semantic cache (JSON), by when their answers expire (Unix ms). */
+export const QUESTIONS_KEY = 'llm:questions'
+
 /** Set: hashes of stored answers that cite the document. Kept as long as the longest-lived of them. */
 export const citedByKey = (tenant: string, index: string, id: string) =>
   `${prefix(tenant)}cites:${index}:${escapeId(id)}`

@@ -198,7 +198,7 @@ export function createSearch({ redis, admission, indexes, documents, embeddings,
       const results: SearchResult[] = []
       let stale = 0
       for (let at = 0; at < ranked.length && results.length < request.top_k; ) {
-        const some = ranked.slice(at, at + Math.ceil((request.top_k - results.length) * OVER_FETCH))
+        const some = ranked.slice(at, at + request.top_k - results.length)
         at += some.length
         const chunks = await timed('read', () =>
           patience.wait((timeoutMs) => documents.read(index, some, { timeoutMs, signal })),

@@ -2,10 +2,13 @@ import { hash } from 'node:crypto'
 import type { Caller } from '../admission.ts'
 import { type CompletionEntry, decodeEntry } from '../completions/completion-entry.ts'
 import type { Embeddings } from '../embeddings/embeddings.ts'
-import { completionKeys } from '../keys.ts'
+import { completionKeys, QUESTIONS_KEY } from '../keys.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { EmbeddingTarget } from '../ports/embedder.ts'
 import type { Redis } from '../ports/redis.ts'
 import type { ChunkRef, VectorIndex, VectorKeys, Vectors } from '../ports/vectors.ts'
+import { claimSweepsScript } from '../scripts.generated.ts'
+import { send } from '../send.ts'
 import { type GuardOptions, judge } from './guard.ts'
 import type { SemanticQuestion } from './semantic-question.ts'
 
@@ -18,6 +21,7 @@ export interface SemanticCacheOptions {
   /** What a caller's own threshold is raised to. */
   minSimilarity: number
   guard: GuardOptions
+  clock: Clock
   onFailure(error: unknown): void
 }
 
@@ -33,6 +37,20 @@ export interface SemanticLook {
   defer(work: Promise<unknown>): void
 }
 
+interface SweepOptions {
+  /** Unix ms. */
+  untilMs: number
+  limit: number
+  signal?: AbortSignal
+}
+
+/** A question that the vector store holds. */
+interface Known {
+  index: VectorIndex
+  /** Of its answer. */
+  id: string
+}
+
 export interface Near {
   entry: CompletionEntry
   similarity: number
@@ -46,16 +64,21 @@ const PATIENCE_MS = 1_500
 /** Nobody waits for it. */
 const ADD_PATIENCE_MS = 15_000
 const PROMPT_FIELD = 'prompt'
+/** Expired questions that one sweeper takes, and for how long nobody else does. */
+const SWEPT_AT_ONCE = 50
+const SWEEP_LEASE_MS = 60_000
 
 /**
  * Stored answers by what was asked. A candidate has the same scope and is similar enough, and the guard compares numbers,
  * units, negation, named things and direction. Nothing here may stop a completion: every failure is a miss.
  */
 export function createSemanticCache(options: SemanticCacheOptions) {
-  const { embeddings, vectors, keys, redis, cacheRedis, minSimilarity, guard, onFailure } = options
+  const { embeddings, vectors, keys, redis, cacheRedis, minSimilarity, guard, clock, onFailure } = options
   const created = new Set<string>()
 
   return {
+    sweep,
+
     async find(look: SemanticLook): Promise<Near | undefined> {
       try {
         return await nearest(look, AbortSignal.timeout(PATIENCE_MS))
@@ -80,11 +103,33 @@ export function createSemanticCache(options: SemanticCacheOptions) {
           fields: { scope: question.scope },
           hash: { [PROMPT_FIELD]: question.prompt },
         }
+        const known: Known = { index, id: answer.hash }
+        await send(redis, ['ZADD', QUESTIONS_KEY, answer.until, JSON.stringify(known)])
         await vectors.put(index, [chunk], { signal })
       } catch (error) {
         onFailure(error)
       }
     },
+  }
+
+  /** Forgets questions whose answers have expired. */
+  async function sweep({ untilMs, limit, signal }: SweepOptions): Promise<void> {
+    for (let done = 0; done < limit && clock.now() < untilMs; ) {
+      signal?.throwIfAborted()
+      const claim = {
+        script: claimSweepsScript,
+        keys: [QUESTIONS_KEY],
+        args: [SWEPT_AT_ONCE, SWEEP_LEASE_MS],
+      }
+      const due = (await send(redis, claim)) as string[]
+      if (due.length === 0) return
+      for (const text of due) {
+        const { index, id }: Known = JSON.parse(text)
+        await vectors.remove(index, [{ documentId: id, version: 0, n: 0 }], { signal })
+      }
+      await send(redis, ['ZREM', QUESTIONS_KEY, ...due])
+      done += due.length
+    }
   }
 
   async function nearest(look: SemanticLook, signal: AbortSignal): Promise<Near | undefined> {

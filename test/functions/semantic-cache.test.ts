@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startApp, type TestApp, unique } from '../support/app.ts'
+import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
+import { ask, startApp, type TestApp, unique } from '../support/app.ts'
+import { startTestRedis } from '../support/redis.ts'
 
 const SEMANTIC = { 'x-hub-semantic': 'on' }
 
@@ -128,6 +130,26 @@ describe('x-hub-semantic', () => {
     await ask(FIRST, {}, { ...SEMANTIC, 'x-hub-cache-ttl': '1' })
     await new Promise((resolve) => setTimeout(resolve, 1_100))
     expect((await ask(SAME)).cache).toContain('fwd=miss')
+  })
+
+  it('a question is forgotten when its answer has expired', async () => {
+    await using redis = await startTestRedis()
+    await using own = await startApp({ env: { REDIS_URL: redis.url } })
+    const client = createRedisResp({ url: redis.url })
+    const left = async () => {
+      const [keys, known] = await client.wave([
+        ['KEYS', '*~semantic*'],
+        ['ZCARD', 'llm:questions'],
+      ])
+      return [(keys as string[]).length, known]
+    }
+    await (await own.complete(ask(FIRST), { ...SEMANTIC, 'x-hub-cache-ttl': '1' })).text()
+    await own.settled()
+    expect((await left())[1]).toBe(1)
+    await new Promise((resolve) => setTimeout(resolve, 1_100))
+    await own.scheduled()
+    expect(await left()).toEqual([0, 0])
+    await client.close()
   })
 
   it('puts what the guard is not sure of to the judge, if there is one', async () => {
