@@ -14,9 +14,11 @@ import {
 } from '../support/hub.ts'
 import { type Behaviour, bagOfWords, startProvider } from '../support/provider.ts'
 import { startTestRedis, testRedisUrl } from '../support/redis.ts'
+import { startVectorBridge } from '../support/vector-bridge.ts'
 
 type Env = Record<string, string | undefined>
 type Chunk = OpenAI.ChatCompletionChunk
+type Asked = { citations: { document_id: string; quote: string; start: number; end: number }[] }
 type Start = (env: Env, options?: { ready?: boolean }) => Promise<TestHub>
 
 const startStream: Start = (env, options) => startLambdaHub(env, { ...options, handler: 'streamHandler' })
@@ -33,20 +35,32 @@ const drivers = ['resp', 'rest'] as const
 /** Made anew for each rim and driver, so that no cached answer crosses. */
 let provider: Awaited<ReturnType<typeof startProvider>>
 let bridge: Awaited<ReturnType<typeof startTestBridge>>
+let vectorBridge: Awaited<ReturnType<typeof startVectorBridge>>
+
+const DIMENSIONS = 64
 
 beforeAll(async () => {
+  vectorBridge = await startVectorBridge({
+    redisUrl: testRedisUrl(),
+    name: unique('index'),
+    dimension: DIMENSIONS,
+  })
   provider = await startProvider({ text: 'Hello from the mock.' })
   bridge = await startTestBridge({ redisUrl: testRedisUrl() })
 })
 afterAll(async () => {
   await provider?.close()
   await bridge?.close()
+  await vectorBridge?.close()
 })
 
 const redisOf = (driver: (typeof drivers)[number]): Env =>
   driver === 'resp'
     ? { REDIS_URL: testRedisUrl() }
-    : { UPSTASH_REDIS_REST_URL: bridge.url, UPSTASH_REDIS_REST_TOKEN: bridge.token }
+    : {
+        ...{ UPSTASH_REDIS_REST_URL: bridge.url, UPSTASH_REDIS_REST_TOKEN: bridge.token },
+        ...{ UPSTASH_VECTOR_REST_URL: vectorBridge.url, UPSTASH_VECTOR_REST_TOKEN: vectorBridge.token },
+      }
 
 const cases = rims.flatMap((rim) => drivers.map((driver) => ({ ...rim, driver })))
 
@@ -153,6 +167,38 @@ describe.each(cases)('$rim over $driver', ({ start, driver, streams, hearsLeavin
       expect(again.data).toEqual(data)
       return response.headers.get('cache-status') === 'redis-ai-hub; hit'
     })
+  })
+
+  test('documents are found, and a question is answered with a quote of them', async () => {
+    const index = unique('docs')
+    const body = {
+      fields: { topic: 'tag' },
+      embedding_model: 'openai/text-embedding-3-small',
+      dimensions: DIMENSIONS,
+    }
+    await user.put(`/indexes/${index}`, { body })
+    const text = 'A fence is a number that only rises. The lock of the gate gives one to each holder.'
+    const documents = [
+      { id: 'fence', text, metadata: { topic: 'locks' } },
+      {
+        id: 'tea',
+        text: 'Tea is steeped for four minutes in water that has boiled.',
+        metadata: { topic: 'food' },
+      },
+    ]
+    await user.post(`/indexes/${index}/documents`, { body: documents })
+    const filters = { type: 'eq' as const, key: 'topic', value: 'locks' }
+    const found = await user.vectorStores.search(index, { query: 'number of the gate', filters })
+    expect(found.data.map(({ file_id }) => file_id)).toEqual(['fence'])
+    const question = {
+      index,
+      question: 'What does the lock of the gate give to each holder?',
+      model: 'local/local',
+    }
+    const asked = (await user.post('/ask', { body: question })) as Asked
+    expect(asked.citations[0]).toMatchObject({ document_id: 'fence' })
+    const { quote, start, end } = asked.citations[0]!
+    expect(text.slice(start, end)).toBe(quote)
   })
 
   test('every answer is counted, though nobody waits for it', async () => {
