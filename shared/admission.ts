@@ -112,9 +112,16 @@ export function createAdmission({ redis, keyring, limits, clock, adminKey }: Adm
       return settle(calls.length ? await redis.wave(calls).catch((error: Error) => error) : [], scope)
     },
 
-    /** Who sent work that was accepted earlier, as the key stands now; takes nothing of its request limits. 401 where it is revoked. */
+    /**
+     * Who sent work that was accepted earlier, as the key stands now; takes nothing of its request limits. Without a key it is the
+     * tenant itself, with its own limits and budget. 401 where the key is revoked.
+     */
     async recall(tenant: string, keyId: string | null, scope: string): Promise<Caller> {
-      if (keyId === null) return owner
+      if (keyId === null && tenant === DEFAULT_TENANT) return owner
+      if (keyId === null) {
+        const settings = await send(redis, ['HGET', hubKeysKey(tenant), TENANT_FIELD], { timeoutMs: 2_000 })
+        return tenantCaller(tenant, settings as string | null)
+      }
       const found = await send(redis, ['HMGET', hubKeysKey(tenant), keyId, TENANT_FIELD], {
         timeoutMs: 2_000,
       })
@@ -202,6 +209,18 @@ function verify(
     ],
   }
   return { text, settings, hash, caller }
+}
+
+/** Nobody's key: a tenant's streams and schedules act in its own name. */
+function tenantCaller(tenant: string, settings: string | null): Caller {
+  const { limits, budget }: TenantSettings = settings ? JSON.parse(settings) : {}
+  const all = limitsOf('tenant', '@', tenant, limits)
+  return {
+    ...{ tenant, keyId: null, scopes: null, models: null },
+    requestLimits: all.filter(({ on }) => on === 'requests'),
+    tokenLimits: all.filter(({ on }) => on === 'tokens'),
+    budgets: budget ? [{ who: 'tenant', ...budget }] : [],
+  }
 }
 
 function limitsOf(whose: string, id: string, tenant: string, settings: LimitSetting[] | null = []): Limit[] {

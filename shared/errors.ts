@@ -69,6 +69,12 @@ export function toHubError(error: unknown, more: Pick<HubErrorOptions, 'personal
   })
 }
 
+/** Whether the same may succeed later: limits, servers that are away, and whatever nobody foresaw. */
+export function mayPass(error: unknown): boolean {
+  const { status } = toHubError(error)
+  return status >= 500 || [408, 409, 425, 429].includes(status)
+}
+
 /** There is no connection to Redis, or it broke: a write that was on its way has an unknown outcome. */
 export class RedisUnavailableError extends Error {
   override name = 'RedisUnavailableError'

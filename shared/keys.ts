@@ -151,6 +151,9 @@ export function eventKeys(tenant: string, stream: string) {
 /** String, JSON: what came of an event or an inference. */
 export const resultKey = (tenant: string, id: string) => `${prefix(tenant)}result:${escapeId(id)}`
 
+/** Pub/sub channel: which results of a stream or queue are there. */
+export const resultsChannel = (tenant: string, stream: string) => `${prefix(tenant)}results:${stream}`
+
 /** List of jobs that wait; of those that are worked on (sorted set by lease end); their bodies (hash); dead ones (list). */
 export function queueKeys(tenant: string, queue: string) {
   const waiting = `${prefix(tenant)}queue:${queue}`

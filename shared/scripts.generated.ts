@@ -141,6 +141,13 @@ export const replaceFieldScript: Script = {
   source: "-- Sets a field of a hash where it still holds what its writer saw. May be repeated.\n-- KEYS: 1 hash\n-- ARGV: 1 field · 2 what it should hold, or '' for nothing · 3 what it shall hold, or '' for nothing\n-- Returns: 1 where it was set · 2 where it held that already · 0: it holds something else.\nlocal held = redis.call('HGET', KEYS[1], ARGV[1]) or ''\nif held == ARGV[3] then\n  return 2\nend\nif held ~= ARGV[2] then\n  return 0\nend\nif ARGV[3] == '' then\n  redis.call('HDEL', KEYS[1], ARGV[1])\nelse\n  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\nend\nreturn 1\n",
 }
 
+export const replaceResultScript: Script = {
+  name: 'replace-result',
+  sha: '546dd340a84552ff227c90dab856ae4b2fe330cb',
+  keyCount: 1,
+  source: "-- Replaces the result of what failed by the result of a later attempt. One that was done is never replaced.\n-- KEYS: 1 result\n-- ARGV: 1 new result (JSON) · 2 seconds until it expires · 3 how the JSON of a failed result of the same event begins\n-- Returns: 1 when it was written, 0 when there is one that was done.\nlocal found = redis.call('GET', KEYS[1])\nif found and string.sub(found, 1, #ARGV[3]) ~= ARGV[3] then\n  return 0\nend\nredis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])\nreturn 1\n",
+}
+
 export const replayDeadScript: Script = {
   name: 'replay-dead',
   sha: '9e529ae5a758fcf4e80922f37d8f167e97515ef5',

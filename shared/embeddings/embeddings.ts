@@ -19,6 +19,8 @@ interface EmbeddingCall {
   model: string
   /** Any number: cached ones are read, the others go to the provider in batches. Equal ones are embedded once. */
   texts: readonly EmbeddingInput[]
+  /** The model is not this caller's choice but an index's or the hub's: which ones its key may name does not matter. */
+  isGiven?: boolean
   dimensions?: number
   purpose?: 'document' | 'query'
   /** Both by default. */
@@ -75,7 +77,7 @@ export function createEmbeddings({
     const { caller, model, signal, defer } = call
     const { read, write } = call.cache ?? { read: true, write: true }
     const target = embedder.resolve(model)
-    refuseForeignModel(caller, model, target)
+    if (!call.isGiven) refuseForeignModel(caller, model, target)
     // Halves of UTF-16 pairs are no text, and some providers say so.
     const texts = call.texts.map((text) => (typeof text === 'string' ? text.toWellFormed() : text))
     for (const [n, text] of texts.entries()) checkInput(text, n, target)

@@ -26,6 +26,10 @@ export interface EventHandler<Settings = unknown> {
   settings: z.ZodType<Settings>
   /** Events that one call takes. */
   batch: number
+  /** Calls at the same time, in each process. Default 4. */
+  concurrency?: number
+  /** What one call costs where a runtime counts calls to other servers, Redis included. Default 0. */
+  calls?: number
   handle(
     events: readonly HandledEvent[],
     settings: Settings,

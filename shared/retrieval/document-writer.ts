@@ -58,6 +58,7 @@ export function createDocumentWriter(options: DocumentWriterOptions): Documents[
       const embedding = {
         caller,
         model: model!,
+        isGiven: true,
         texts,
         dimensions,
         purpose: 'document' as const,

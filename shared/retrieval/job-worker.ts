@@ -1,5 +1,5 @@
 import type { Admission, Caller } from '../admission.ts'
-import { HubError, toHubError } from '../errors.ts'
+import { HubError, mayPass, toHubError } from '../errors.ts'
 import { documentJobKey } from '../keys.ts'
 import type { Command, Redis } from '../ports/redis.ts'
 import type { Handle, Outcome, StreamEntry } from '../streams/group-worker.ts'
@@ -129,12 +129,6 @@ export function createJobWorker({ redis, jobs, documents, indexes, admission, sc
 
 /** Characters that are embedded together: progress shows after each part, and a failure repeats no more than that. */
 const MOST_CHARACTERS = 100_000
-
-/** Whether it may succeed later: limits, providers and Redis that are away, and whatever nobody foresaw. */
-function mayPass(error: unknown): boolean {
-  const { status } = toHubError(error)
-  return status >= 500 || [408, 409, 425, 429].includes(status)
-}
 
 function partsOf(items: readonly Item[]): Item[][] {
   const groups = Map.groupBy(items, ({ tenant, keyId, index }) => JSON.stringify([tenant, keyId, index]))

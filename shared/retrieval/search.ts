@@ -155,7 +155,7 @@ export function createSearch({ redis, admission, indexes, documents, embeddings,
       const { vectors: embedded } = await timed('embedding', () =>
         embeddings.embed({
           ...{ caller, signal, defer: call.defer, purpose: 'query', texts: [request.query!] },
-          ...{ model: index.embeddingModel!, dimensions: index.embeddingDimensions },
+          ...{ model: index.embeddingModel!, isGiven: true, dimensions: index.embeddingDimensions },
         }),
       )
       return toVector(embedded[0]!, dimensions, 'query')

@@ -177,16 +177,8 @@ export function createSemanticCache(options: SemanticCacheOptions) {
   ) {
     const target = embeddings.resolve()
     const model = `${target.provider}/${target.model}`
-    // Which models a key may use is about answers; this one is the hub's own means.
-    const own = { ...caller, models: null }
-    const embedded = await embeddings.embed({
-      caller: own,
-      model,
-      texts: [prompt],
-      purpose: 'query',
-      signal,
-      defer,
-    })
+    const text = { texts: [prompt], purpose: 'query' as const }
+    const embedded = await embeddings.embed({ caller, model, isGiven: true, ...text, signal, defer })
     const vector = embedded.vectors[0]!
     const index = indexOf(caller.tenant, target, vector.length)
     const name = `${index.tenant} ${index.name}`

@@ -256,6 +256,8 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
   return api
 }
 
+export type ConsumerGroup = ReturnType<typeof createConsumerGroup>
+
 /** Longest read without an answer: well below what the connection takes for a dead server. */
 const BLOCK_MS = 4_000
 /** How often a `run` that cannot wait looks by itself. */

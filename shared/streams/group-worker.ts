@@ -10,6 +10,8 @@ export interface StreamEntry {
   attempt: number
   /** No attempt follows this one. */
   isLast: boolean
+  /** It was in somebody's hands before: what it does may have been done already. */
+  redelivered: boolean
 }
 
 /** How an entry went: undefined where it went well. */
@@ -132,9 +134,12 @@ export function createGroupWorker(options: GroupWorkerOptions) {
     bell.ring()
   }
 
-  const show = ({ id, fields, failures }: Delivery): StreamEntry => ({
-    ...{ id, fields, attempt: failures + 1 },
+  const show = ({ id, fields, failures, takeovers }: Delivery): StreamEntry => ({
+    id,
+    fields,
+    attempt: failures + 1,
     isLast: failures + 1 >= attempts,
+    redelivered: failures + takeovers > 0,
   })
 
   function fail(entry: Delivery, { failed: cause, permanent, retryAfterMs = 0 }: NonNullable<Outcome>) {

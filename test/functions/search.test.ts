@@ -211,6 +211,19 @@ describe('search', () => {
     expect(await search(hub, index, body)).toMatchObject({ status: 400, error: { param } })
   })
 
+  it('a key that may name other models alone searches and fills what is there', async () => {
+    const hub = await start()
+    const tenant = unique('tenant')
+    const keyOf = async (settings: object) =>
+      (await (await hub.send('POST', '/v1/keys', { tenant, ...settings })).json()).key as string
+    const index = await fill(hub, DOCUMENTS, {}, { authorization: `Bearer ${await keyOf({})}` })
+    const narrow = { authorization: `Bearer ${await keyOf({ models: ['openai/gpt-4o-mini'] })}` }
+    const found = await search(hub, index, { query: 'fencing token', top_k: 1 }, narrow)
+    expect({ status: found.status, ids: ids(found) }).toEqual({ status: 200, ids: ['lock'] })
+    const more = [{ id: 'more', text: 'More of it.' }]
+    expect((await hub.send('POST', `/v1/indexes/${index}/documents`, more, narrow)).status).toBe(201)
+  })
+
   it('an unknown index is 404; a stranger does not learn even that', async () => {
     const HUB_ADMIN_KEY = 'an-admin-key-of-tests'
     const hub = await start({ env: { HUB_ADMIN_KEY } })
