@@ -3,6 +3,11 @@ import type { CompletionCache } from '../shared/completions/completion-cache.ts'
 import type { Look } from '../shared/completions/completion-look.ts'
 import type { Completions } from '../shared/completions/completions.ts'
 import type { Embeddings } from '../shared/embeddings/embeddings.ts'
+import type { DeadEvents } from '../shared/events/dead-events.ts'
+import type { EventHandlers } from '../shared/events/handlers.ts'
+import type { Intake } from '../shared/events/intake.ts'
+import type { Results } from '../shared/events/results.ts'
+import type { Streams } from '../shared/events/streams.ts'
 import type { HttpGateway } from '../shared/http-gateway/http-gateway.ts'
 import type { HttpRoutes } from '../shared/http-gateway/http-routes.ts'
 import type { HubKeys } from '../shared/hub-keys.ts'
@@ -15,6 +20,11 @@ import type { Clock } from '../shared/ports/clock.ts'
 import type { Outgoing } from '../shared/ports/outgoing.ts'
 import type { Redis } from '../shared/ports/redis.ts'
 import type { Prompts } from '../shared/prompts/prompts.ts'
+import type { Queues } from '../shared/queues/queues.ts'
+import type { ChannelTokens } from '../shared/realtime/channel-access.ts'
+import type { Presence } from '../shared/realtime/presence.ts'
+import type { Readers } from '../shared/realtime/readers.ts'
+import type { Realtime } from '../shared/realtime/realtime.ts'
 import type { Ask } from '../shared/retrieval/ask.ts'
 import type { Documents } from '../shared/retrieval/documents.ts'
 import type { ExtractText } from '../shared/retrieval/extract-text.ts'
@@ -46,6 +56,16 @@ export interface Deps {
   budgets: Budgets
   usage: Usage
   prompts: Prompts
+  realtime: Realtime
+  readers: Readers
+  presence: Presence
+  channelTokens: ChannelTokens
+  streams: Streams
+  intake: Intake
+  deadEvents: DeadEvents
+  eventHandlers: EventHandlers
+  results: Results
+  queues: Queues
   httpRoutes: HttpRoutes
   httpGateway: HttpGateway
   outgoing: Outgoing

@@ -2,10 +2,12 @@ import { ask } from './ask.ts'
 import { cacheComplete } from './cache-complete.ts'
 import { embed } from './embed.ts'
 import { gateway } from './gateway.ts'
+import { ingestEvent } from './ingest-event.ts'
 import { keys } from './keys.ts'
 import { modelRoutes } from './model-routes.ts'
 import { platform } from './platform.ts'
 import { prompts } from './prompts.ts'
+import { realtime } from './realtime.ts'
 import { search } from './search.ts'
 import { usage } from './usage.ts'
 
@@ -15,10 +17,12 @@ export const table = {
   embed,
   search,
   ask,
+  'ingest-event': ingestEvent,
   keys,
   'model-routes': modelRoutes,
   platform,
   prompts,
   usage,
+  realtime,
   gateway,
 }

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { HubError } from '../shared/errors.ts'
 import type { HubKeyRecord } from '../shared/hub-keys.ts'
 import { NAME } from '../shared/keys.ts'
+import { CHANNEL_PATTERN } from '../shared/realtime/channel-access.ts'
 import type { App, Deps } from './deps.ts'
 import { admitted, json, query, replies } from './http.ts'
 
@@ -32,6 +33,11 @@ const Budget = z.strictObject({
   period: z.enum(['daily', 'monthly', 'total']).describe('UTC days and months'),
 })
 
+const Patterns = z
+  .array(z.string().regex(CHANNEL_PATTERN, 'must be a channel, or how it begins and *'))
+  .max(100)
+const Channels = z.strictObject({ read: Patterns.optional(), write: Patterns.optional() })
+
 const NewKey = z.strictObject({
   tenant: Tenant,
   name: z.string().max(200).optional(),
@@ -45,6 +51,9 @@ const NewKey = z.strictObject({
     .max(200)
     .optional()
     .describe('`provider/model`s it may ask; all by default'),
+  channels: Channels.optional().describe(
+    'realtime channels: `orders`, or `agent:*` for all that begin so; all of the tenant by default',
+  ),
   limits: Limits.optional(),
   budget: Budget.optional(),
 })
@@ -57,6 +66,7 @@ const Key = z.object({
   name: z.string().nullable(),
   scopes: z.array(z.string()).nullable(),
   models: z.array(z.string()).nullable(),
+  channels: Channels.nullable(),
   limits: Limits.nullable(),
   budget: Budget.extend({ spent_usd: z.number().optional(), held_usd: z.number().optional() }).nullable(),
   created_at: z.string(),
@@ -144,7 +154,10 @@ function tenantOf(name: string): string {
   throw new HubError({ code: 'invalid_value', status: 400, message, param: 'tenant' })
 }
 
-const shown = ({ hash: _, request_hash: __, ...record }: HubKeyRecord) => record
+const shown = ({ hash: _, request_hash: __, channels = null, ...record }: HubKeyRecord) => ({
+  ...record,
+  channels,
+})
 
 const unknownKey = (id: string) =>
   new HubError({ code: 'key_not_found', status: 404, message: `There is no key ${id}.`, param: 'id' })

@@ -12,6 +12,7 @@ declare const awslambda: { streamifyResponse(handler: Stream): Stream }
 
 const hub = wireHosted(process.env, {
   ...{ sharesRequests: false, freezes: true, tallyDelayMs: 0, log },
+  longestStreamMs: 20_000, // the HTTP API gives up after 30 s, and hands over what was streamed as a whole
   // The caller waits for what is deferred; the schedule for what the function's timeout allows.
   drains: { kickMs: 5_000, scheduledMs: 20_000 },
 })

@@ -38,7 +38,9 @@ import { createAsk } from '../shared/retrieval/ask.ts'
 import { createCitedAnswers } from '../shared/retrieval/cited-answers.ts'
 import { createSecrets } from '../shared/secrets.ts'
 import { type Env, readEnv } from './env.ts'
+import { wireEvents } from './wire-events.ts'
 import { wireJobs } from './wire-jobs.ts'
+import { wireRealtime } from './wire-realtime.ts'
 import { wireRetrieval } from './wire-retrieval.ts'
 
 /** What a rim says of its runtime. */
@@ -53,6 +55,8 @@ export interface Rim {
   needsAdminKey?: boolean
   /** Nothing runs between requests: how long queued work is worked on after one that brought some, and at the schedule, in ms. */
   drains?: { kickMs: number; scheduledMs: number }
+  /** The longest that a stream of server-sent events may last, where the runtime would cut it off, in ms. */
+  longestStreamMs?: number
   /** It stops between two requests, and a connection may be found dead after that. */
   freezes?: boolean
   /** Signs hub keys where the environment sets neither secret nor admin key. */
@@ -79,7 +83,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   if (rim.needsAdminKey && !env.HUB_ADMIN_KEY) {
     throw new Error('HUB_ADMIN_KEY is not set: this runtime serves nobody without it. Set it as a secret.')
   }
-  const { redis, cacheRedis, vectorRedis, blockingRedis } = connect(env, log, rim.freezes)
+  const { redis, cacheRedis, vectorRedis, blockingRedis, connectBlocking } = connect(env, log, rim.freezes)
   const clock = Date
   const chatOptions = {
     env: variables,
@@ -128,6 +132,10 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   })
   const { documents, indexes, search } = retrieval.deps
   const queue = wireJobs({ redis, blockingRedis, documents, indexes, admission, env, rim, clock })
+  const realtime = wireRealtime({ redis, keyring, env, rim, clock })
+  const events = wireEvents({
+    ...{ redis, connectBlocking, documents, indexes, search, admission, outgoing, env, rim, clock },
+  })
   const ask = createAsk({
     ...{ search, documents, complete, countTokens },
     citedAnswers: createCitedAnswers({ redis, cacheRedis, hashOf, documents }),
@@ -145,6 +153,8 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
       ...{ httpRoutes, outgoing },
       ...retrieval.deps,
       jobs: queue.jobs,
+      ...events.deps,
+      ...realtime.deps,
       ask,
       httpGateway: createHttpGateway({
         ...{ redis, cacheRedis, admission, limits, outgoing, clock },
@@ -162,18 +172,27 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     },
   )
   const close = async () => {
+    realtime.close()
     await retrieval.close()
     const connections = new Set([redis, cacheRedis, vectorRedis.reads, vectorRedis.writes, blockingRedis])
     await Promise.all([...connections].map((connection) => connection?.close()))
   }
   const hasQueue = env.FUNCTIONS?.includes('search') ?? true
+  const hasEvents = env.FUNCTIONS?.includes('ingest-event') ?? true
   const scheduled = async (trigger: string) => {
     log.info({ msg: 'Scheduled', trigger })
-    if (hasQueue) await Promise.all([retrieval.sweep(), queue.drain()])
+    await Promise.all([
+      ...(hasQueue ? [retrieval.sweep(), queue.drain()] : []),
+      ...(hasEvents ? [events.drain()] : []),
+    ])
   }
   /** What a runtime that lives on does besides answering, until the signal aborts. */
   const work = async (signal: AbortSignal) => {
-    if (hasQueue) await Promise.all([retrieval.keepSwept(signal), queue.run(signal)])
+    signal.addEventListener('abort', realtime.close, { once: true })
+    await Promise.all([
+      ...(hasQueue ? [retrieval.keepSwept(signal), queue.run(signal)] : []),
+      ...(hasEvents ? [events.run(signal)] : []),
+    ])
   }
   return { app, env, scheduled, work, close }
 }
@@ -186,6 +205,8 @@ export interface Connections {
   vectorRedis: { reads: Redis; writes: Redis }
   /** For reads that wait; only RESP has them. Opens at its first use. */
   blockingRedis?: Redis
+  /** One more such connection, for whoever closes it. */
+  connectBlocking?: () => Redis
 }
 
 /** State and cache: two ports, one server by default. */
@@ -201,6 +222,7 @@ export function connectRedis(env: Env, log: Log, patient = false): Connections {
     ...{ redis, cacheRedis: connectCache(env, resp) ?? redis },
     vectorRedis: { reads: own(), writes: own() },
     blockingRedis: env.REDIS_URL ? resp(env.REDIS_URL) : undefined,
+    connectBlocking: env.REDIS_URL ? () => resp(env.REDIS_URL!) : undefined,
   }
 }
 

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { HubError, toHubError } from './errors.ts'
-import { type HubKey, type HubKeyRecord, type Keyring, sameSecret } from './hub-keys.ts'
+import { type ChannelPatterns, type HubKey, type HubKeyRecord, type Keyring, sameSecret } from './hub-keys.ts'
 import { DEFAULT_TENANT, hubKeysKey, rateLimitPrefix, TENANT_FIELD } from './keys.ts'
 import type { Budget, BudgetSetting } from './metering/budgets.ts'
 import {
@@ -23,6 +23,8 @@ export interface Caller {
   scopes: ReadonlySet<string> | null
   /** Null: all. */
   models: readonly string[] | null
+  /** Realtime channels; null: all of its tenant. */
+  channels: ChannelPatterns | null
   /** Of its key and of its tenant. */
   requestLimits: readonly Limit[]
   tokenLimits: readonly Limit[]
@@ -66,7 +68,7 @@ const TRUST_MS = 5 * 60_000
 export function createAdmission({ redis, keyring, limits, clock, adminKey }: AdmissionOptions) {
   const verified = new LRUCache<string, Verified>({ max: 10_000, ttl: TRUST_MS })
   const owner: Caller = {
-    ...{ tenant: DEFAULT_TENANT, keyId: null, scopes: null, models: null },
+    ...{ tenant: DEFAULT_TENANT, keyId: null, scopes: null, models: null, channels: null },
     ...{ requestLimits: [], tokenLimits: [], budgets: [] },
   }
 
@@ -195,12 +197,13 @@ function verify(
   settings?: string | null,
 ): Verified | undefined {
   if (!text) return undefined
-  const { id, tenant, hash, scopes, models, limits, budget, revoked_at }: HubKeyRecord = JSON.parse(text)
+  const record: HubKeyRecord = JSON.parse(text)
+  const { id, tenant, hash, scopes, models, channels = null, limits, budget, revoked_at } = record
   if (revoked_at || !sameSecret(hash, key.hash)) return undefined
   const ofTenant: TenantSettings = settings ? JSON.parse(settings) : {}
   const all = [...limitsOf('key', id, tenant, limits), ...limitsOf('tenant', '@', tenant, ofTenant.limits)]
   const caller: Caller = {
-    ...{ tenant, keyId: id, scopes: scopes && new Set(scopes), models },
+    ...{ tenant, keyId: id, scopes: scopes && new Set(scopes), models, channels },
     requestLimits: all.filter(({ on }) => on === 'requests'),
     tokenLimits: all.filter(({ on }) => on === 'tokens'),
     budgets: [
@@ -216,7 +219,7 @@ function tenantCaller(tenant: string, settings: string | null): Caller {
   const { limits, budget }: TenantSettings = settings ? JSON.parse(settings) : {}
   const all = limitsOf('tenant', '@', tenant, limits)
   return {
-    ...{ tenant, keyId: null, scopes: null, models: null },
+    ...{ tenant, keyId: null, scopes: null, models: null, channels: null },
     requestLimits: all.filter(({ on }) => on === 'requests'),
     tokenLimits: all.filter(({ on }) => on === 'tokens'),
     budgets: budget ? [{ who: 'tenant', ...budget }] : [],

@@ -26,6 +26,8 @@ export interface HubKeyRecord {
   scopes: string[] | null
   /** `provider/model`s it may ask; null: all. */
   models: string[] | null
+  /** Realtime channels of its tenant that it may read and write; null: all. Records of older hubs have none. */
+  channels?: ChannelPatterns | null
   limits: LimitSetting[] | null
   budget: BudgetSetting | null
   /** RFC 3339 */
@@ -33,6 +35,12 @@ export interface HubKeyRecord {
   revoked_at: string | null
   /** SHA-256 of the body that an `Idempotency-Key` came with. */
   request_hash: string | null
+}
+
+/** Channels by name or beginning: `orders`, `agent:*`. Absent: all. */
+export interface ChannelPatterns {
+  read?: string[]
+  write?: string[]
 }
 
 const SHAPE = /^hub_([0-9a-f]{16})_([\w-]{22})([\w-]{22})_([A-Za-z0-9_.-]{1,64})$/
@@ -55,6 +63,8 @@ export function createKeyring(secret: string) {
       const key = `hub_${id}_${nonce}${macOf(id, nonce, tenant).toString('base64url')}_${tenant}`
       return { key, id, hash: sha256(key) }
     },
+    /** Under the same secret, for another purpose: base64url. */
+    sign: (purpose: string, text: string) => mac(`${purpose}\n${text}`).toString('base64url'),
     /** `undefined` for what this hub did not issue. */
     read(key: string): HubKey | undefined {
       const seen = known.get(key)
@@ -76,6 +86,7 @@ export interface NewHubKey {
   name?: string
   scopes?: string[]
   models?: string[]
+  channels?: ChannelPatterns
   limits?: LimitSetting[]
   budget?: BudgetSetting
 }
@@ -85,10 +96,11 @@ export function createHubKeys({ redis, keyring, now }: { redis: Redis; keyring: 
   return {
     /** The key itself is returned here and nowhere else. With an idempotency key a repeated call returns the same key. */
     async create(wanted: NewHubKey, idempotencyKey?: string): Promise<HubKeyRecord & { key: string }> {
-      const { tenant, name = null, scopes = null, models = null, limits = null, budget = null } = wanted
+      const { tenant, name = null, scopes = null, models = null, channels = null } = wanted
+      const { limits = null, budget = null } = wanted
       const { key, id, hash } = keyring.issue(tenant, idempotencyKey)
       const record: HubKeyRecord = {
-        ...{ id, tenant, hash, name, scopes, models, limits, budget },
+        ...{ id, tenant, hash, name, scopes, models, channels, limits, budget },
         created_at: new Date(now()).toISOString(),
         revoked_at: null,
         request_hash: idempotencyKey === undefined ? null : sha256(JSON.stringify(wanted)),

@@ -154,19 +154,33 @@ export const resultKey = (tenant: string, id: string) => `${prefix(tenant)}resul
 /** Pub/sub channel: which results of a stream or queue are there. */
 export const resultsChannel = (tenant: string, stream: string) => `${prefix(tenant)}results:${stream}`
 
-/** List of jobs that wait; of those that are worked on (sorted set by lease end); their bodies (hash); dead ones (list). */
+/** Set of the whole hub: `<tenant>/<queue>` of queues that ever got a job. */
+export const QUEUES_KEY = 'queues'
+
+/** Pub/sub channel: `<tenant>/<queue>` that got a job now. */
+export const QUEUES_PUSHED = 'queues:pushed'
+
+/**
+ * List of jobs that wait; sorted set of those that are worked on, or wait for another attempt, by when that is over (Unix ms); hash of
+ * their bodies, attempts and causes of death; list of dead ones.
+ */
 export function queueKeys(tenant: string, queue: string) {
   const waiting = `${prefix(tenant)}queue:${queue}`
   return { waiting, leased: `{${waiting}}:leased`, jobs: `{${waiting}}:jobs`, dead: `{${waiting}}:dead` }
 }
 
-/** Pub/sub channel; the stream behind it; sorted set of who is there, by when they were last seen (Unix ms). */
+/**
+ * Pub/sub channel; the stream behind it; connections that gave a name (sorted set by when they were last seen, Unix ms) and their names
+ * (hash: how many connections); what was sent under an operation id (string).
+ */
 export function channelKeys(tenant: string, channel: string) {
-  const name = `${prefix(tenant)}${channel}`
+  const stream = `${prefix(tenant)}stream:${channel}`
   return {
-    channel: name,
-    stream: `${prefix(tenant)}stream:${channel}`,
-    present: `{${prefix(tenant)}stream:${channel}}:present`,
+    channel: `${prefix(tenant)}${channel}`,
+    stream,
+    present: `{${stream}}:present`,
+    names: `{${stream}}:names`,
+    sent: (operation: string) => `{${stream}}:sent:${escapeId(operation)}`,
   }
 }
 
@@ -176,17 +190,35 @@ export const webhookSourcesKey = (tenant: string) => `${prefix(tenant)}webhooks`
 /** Stream of the whole hub: webhooks to send. */
 export const DELIVERIES_STREAM = 'webhooks:out'
 
-/** Hash of a tenant: name → alert rule; and the state of each. */
-export function alertKeys(tenant: string) {
-  const rules = `${prefix(tenant)}alert-rules`
-  return { rules, state: `{${rules}}:state` }
+/** Hash of a tenant: hash of a URL → when it answered 410 (Unix ms): nothing is sent there any more. */
+export const goneWebhooksKey = (tenant: string) => `${prefix(tenant)}webhooks:gone`
+
+/** Hash of a tenant: name → alert rule. */
+export const alertRulesKey = (tenant: string) => `${prefix(tenant)}alert-rules`
+
+/** Of one rule, beside the rules: what it knows and what it is still to say (hash); the latest of what it counts (sorted set: id, by Unix ms). */
+export function alertKeys(tenant: string, name: string) {
+  const rules = alertRulesKey(tenant)
+  return { rules, state: `{${rules}}:state:${name}`, recent: `{${rules}}:recent:${name}` }
 }
+
+/** Set of the whole hub: tenants that have alert rules. */
+export const ALERTING_TENANTS_KEY = 'alerts:tenants'
 
 /** Hash of a tenant: name → schedule. */
 export const schedulesKey = (tenant: string) => `${prefix(tenant)}schedules`
 
 /** Sorted set of the whole hub: `<tenant>/<name>` of schedules, by when they are due (Unix ms). */
 export const SCHEDULES_DUE_KEY = 'schedules:due'
+
+/** Hash: `<tenant>/<name>` → for when its run was planned, and who runs it. */
+export const SCHEDULES_RUNS_KEY = `{${SCHEDULES_DUE_KEY}}:runs`
+
+/** Hash of a schedule: how its last run went, and how far it has read; sorted set: what it has read, by when (Unix ms). */
+export function scheduleKeys(tenant: string, name: string) {
+  const schedule = `${prefix(tenant)}schedule:${name}`
+  return { schedule, seen: `{${schedule}}:seen` }
+}
 
 /** What a stream has beside it: dead letters (stream); of each group, failed attempts by entry (hash) and who may work alone (hash with expiry). */
 export function streamKeys(stream: string, group: string) {

@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { HubError } from './errors.ts'
 
 export interface Secrets {
   /** AES-256-GCM. `context` says whose secret it is: sealed for one place, it opens at no other. */
@@ -33,3 +34,10 @@ export function createSecrets(key: string): Secrets {
     },
   }
 }
+
+export const noSecretKey = (what: string) =>
+  new HubError({
+    code: 'secret_key_missing',
+    status: 501,
+    message: `The hub stores no ${what} without HUB_SECRET_KEY. Set it, to 16 characters or more, on every instance.`,
+  })

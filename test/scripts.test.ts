@@ -6,11 +6,15 @@ import { describe, expect, it } from 'vitest'
 import {
   breakerKey,
   budgetKeys,
+  channelKeys,
   completionKeys,
   documentKey,
+  eventKeys,
   indexesKey,
   jobKeys,
   promptKey,
+  SCHEDULES_DUE_KEY,
+  SCHEDULES_RUNS_KEY,
   SWEEPS_KEY,
   streamKeys,
 } from '../shared/keys.ts'
@@ -38,6 +42,7 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
   'leave-group': () => stream(),
   'trim-stream': () => stream(),
   'replay-dead': () => stream('dead'),
+  ingest: (tenant) => Object.values(eventKeys(tenant, 'orders')),
   'lease-group': () => [streamKeys('events:orders', 'store').lease],
   'record-results': (tenant) => Object.values(jobKeys(tenant, 'job-1')),
   ...Object.fromEntries(
@@ -47,7 +52,17 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
     ]),
   ),
   'claim-sweeps': () => [SWEEPS_KEY],
+  'claim-schedules': () => [SCHEDULES_DUE_KEY, SCHEDULES_RUNS_KEY],
+  'move-schedule': () => [SCHEDULES_DUE_KEY, SCHEDULES_RUNS_KEY],
   'replace-field': (tenant) => [indexesKey(tenant)],
+  'publish-message': (tenant) => {
+    const { stream, sent } = channelKeys(tenant, 'agent:tasks')
+    return [stream, sent('some/{id}')]
+  },
+  presence: (tenant) => {
+    const { present, names, stream } = channelKeys(tenant, 'agent:tasks')
+    return [present, names, stream]
+  },
   breaker: (tenant) => [breakerKey(tenant, 'ollama/llama3:{8b}#main')],
 }
 

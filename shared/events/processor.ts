@@ -42,14 +42,14 @@ export function createProcessor(options: ProcessorOptions) {
   const { redis, handlers, results, onResults, claimIdleMs, consumer, mostConcurrent, clock, log } = options
 
   /** A process that has the outcome in hand does not work anew because Redis was away: it tells it when Redis is back. */
-  async function insist(signal: AbortSignal, step: () => Promise<void>, stream: string) {
+  async function insist<T>(signal: AbortSignal, stream: string, step: () => Promise<T>): Promise<T> {
     const bell = createBell()
     for (let pause = 50; ; pause = Math.min(pause * 2, 2_000)) {
       try {
         return await step()
       } catch (cause) {
         signal.throwIfAborted()
-        log.error({ msg: 'Results could not be written', stream, cause })
+        log.error({ msg: 'Results cannot be read or written', stream, cause })
         await bell.sleep(pause, signal)
         signal.throwIfAborted()
       }
@@ -77,15 +77,11 @@ export function createProcessor(options: ProcessorOptions) {
       const ttlSeconds = settings.result_ttl_seconds ?? DEFAULT_RESULT_SECONDS
 
       const write = (told: readonly Told[], signal: AbortSignal) =>
-        insist(
-          signal,
-          async () => {
-            const written = told.map(({ result }) => result)
-            await results.write(tenant, written, { ttlSeconds, signal })
-            await onResults?.(tenant, stream, told)
-          },
-          stream,
-        )
+        insist(signal, stream, async () => {
+          const written = told.map(({ result }) => result)
+          await results.write(tenant, written, { ttlSeconds, signal })
+          await onResults?.(tenant, stream, told)
+        })
 
       const handle: Handle = async (entries, signal) => {
         const outcomes: Outcome[] = new Array(entries.length).fill(undefined)
@@ -94,12 +90,9 @@ export function createProcessor(options: ProcessorOptions) {
           if (!item) outcomes[i] = { failed: 'This is no event', permanent: true }
           return item ?? []
         })
-        const again = items.filter((item) => item.redelivered)
+        const again = items.filter((item) => item.redelivered).map(({ resultId }) => resultId)
         const found = again.length
-          ? await results.find(
-              tenant,
-              again.map(({ resultId }) => resultId),
-            )
+          ? await insist(signal, stream, () => results.find(tenant, again))
           : undefined
         const told: Told[] = []
         const fresh = items.filter((item) => {

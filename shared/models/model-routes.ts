@@ -1,9 +1,8 @@
 import { LRUCache } from 'lru-cache'
-import { HubError } from '../errors.ts'
 import { credentialsKey, modelRoutesKey } from '../keys.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Command, Redis, Reply } from '../ports/redis.ts'
-import type { Secrets } from '../secrets.ts'
+import { noSecretKey, type Secrets } from '../secrets.ts'
 import { type Replies, send } from '../send.ts'
 
 /** An alias: one name for several models. */
@@ -117,7 +116,7 @@ export function createModelRoutes(options: ModelRoutesOptions) {
     },
 
     async putCredential(tenant: string, provider: string, id: string, apiKey: string) {
-      if (!secrets) throw noSecretKey()
+      if (!secrets) throw noSecretKey('credentials')
       const stored: StoredCredential = {
         sealed: secrets.seal(apiKey, contextOf(tenant, `${provider}/${id}`)),
         created_at: new Date(clock.now()).toISOString(),
@@ -188,11 +187,3 @@ function pairs(flat: Reply): [string, string][] {
   const texts = flat as string[]
   return Array.from({ length: texts.length / 2 }, (_, i) => [texts[2 * i]!, texts[2 * i + 1]!])
 }
-
-const noSecretKey = () =>
-  new HubError({
-    code: 'secret_key_missing',
-    status: 501,
-    message:
-      'The hub stores no credentials without HUB_SECRET_KEY. Set it, to 16 characters or more, on every instance.',
-  })

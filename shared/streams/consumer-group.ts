@@ -58,6 +58,8 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
   const ledgerOf = (name: string) => createGroupLedger({ redis, stream, group, consumer: name })
   const ledger = ledgerOf(consumer)
   let drains = 0
+  /** When a `run` that cannot wait must look again. */
+  let nextDue = Number.POSITIVE_INFINITY
   const capacity = options.prefetch ?? Math.max(2 * concurrency * batch, keyOf ? 1_000 : 2)
   const leaseMs = Math.min(claimIdleMs, 15_000)
   const tendMs = Math.min(leaseMs / 3, 5_000)
@@ -208,8 +210,11 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
     async run(signal: AbortSignal): Promise<void> {
       await repeat(signal, async () => {
         if (!blocking) {
-          await api.drain({ untilMs: clock.now() + 60_000, signal })
-          return called.sleep(POLL_MS, signal)
+          if (nextDue <= performance.now()) nextDue = Number.POSITIVE_INFINITY
+          const { dueAt } = await api.drain({ untilMs: clock.now() + 60_000, signal })
+          nextDue = Math.min(nextDue, dueAt)
+          const waitMs = nextDue - performance.now() + 2 // Redis rounds to milliseconds
+          return called.sleep(Math.max(0, Math.min(waitMs, POLL_MS)), signal)
         }
         if (keyOf && !(await ledger.takeLease(leaseMs))) return called.sleep(leaseMs / 3, signal)
         await work(blocking, signal)
@@ -219,16 +224,19 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
     /** There is something new: for a `run` without a connection that could wait for it. */
     wake: () => called.ring(),
 
-    /** Works until nothing is left that is due, or until the time is up. */
+    /**
+     * Works until nothing is left that is due, or until the time is up. `dueAt`: when something that failed meanwhile is due again, by
+     * `performance.now()`.
+     */
     async drain({
       untilMs,
       rounds = Number.POSITIVE_INFINITY,
       signal,
-    }: DrainOptions): Promise<{ settled: number }> {
+    }: DrainOptions): Promise<{ settled: number; dueAt: number }> {
       // A name of its own: several may drain in one process, and each leaves with its name.
       const ledger = ledgerOf(`${consumer}.${++drains}`)
       // Who holds the lease looks again before it leaves.
-      if (keyOf && !(await ledger.takeLease(leaseMs))) return { settled: 0 }
+      if (keyOf && !(await ledger.takeLease(leaseMs))) return { settled: 0, dueAt: Number.POSITIVE_INFINITY }
       const worker = createWorker(ledger)
       const deadline = performance.now() + (untilMs - clock.now())
       const isOver = () => signal?.aborted || performance.now() >= deadline
@@ -250,7 +258,7 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
         clearInterval(keeping)
         await end(ledger, worker, 0)
       }
-      return { settled: worker.settledCount }
+      return { settled: worker.settledCount, dueAt: worker.takeDue() }
     },
   }
   return api

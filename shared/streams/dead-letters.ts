@@ -21,10 +21,24 @@ export interface DeadLetter {
 export function createDeadLetters({ redis, stream }: { redis: Redis; stream: string }) {
   const { dead } = streamKeys(stream, '')
   return {
-    async list({ after, limit }: { after?: string; limit: number }): Promise<DeadLetter[]> {
+    /** Those after the id `after`, up to the id `last`. */
+    async list({
+      after,
+      last = '+',
+      limit,
+    }: {
+      after?: string
+      last?: string
+      limit: number
+    }): Promise<DeadLetter[]> {
       const from = after === undefined ? '-' : `(${after}`
-      const reply = await send(redis, ['XRANGE', dead, from, '+', 'COUNT', limit], PATIENT)
+      const reply = await send(redis, ['XRANGE', dead, from, last, 'COUNT', limit], PATIENT)
       return (reply as [string, Reply[]][]).map(([id, flat]) => toDeadLetter(id, flat as string[]))
+    },
+    /** Id of the newest one. */
+    async newest(): Promise<string | undefined> {
+      const reply = await send(redis, ['XREVRANGE', dead, '+', '-', 'COUNT', 1], PATIENT)
+      return (reply as [string, Reply[]][])[0]?.[0]
     },
     /** Back into the stream, to be tried anew, by every group. Returns the ids of those that were there. */
     async replay(ids: readonly string[]): Promise<string[]> {

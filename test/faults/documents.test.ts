@@ -42,6 +42,7 @@ const nobody = {
   keyId: null,
   scopes: null,
   models: null,
+  channels: null,
   requestLimits: [],
   tokenLimits: [],
   budgets: [],

@@ -1,0 +1,62 @@
+import { HubError } from '../errors.ts'
+import { channelKeys, eventKeys, NAME, resultsChannel } from '../keys.ts'
+import type { RealtimeMessage } from './realtime.ts'
+
+/** Where the messages of a channel come from. */
+export interface ChannelSource {
+  /** Pub/sub channel: something is there. */
+  channel: string
+  /** The stream that holds them. Without it messages live on the pub/sub channel alone, and are not kept. */
+  stream?: string
+  read(id: string, fields: Record<string, string>): RealtimeMessage
+}
+
+/** Parts of a name, between colons: `agent:tasks`. */
+const CHANNEL = /^(?=.{1,128}$)[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+)*$/
+
+/**
+ * `events:<stream>` is a stream of events, `results:<stream>` tells of results; every other channel has a stream of its own,
+ * `stream:<channel>`. Throws 400.
+ */
+export function channelSource(tenant: string, channel: string): ChannelSource {
+  checkChannel(channel)
+  const [, kind, name = ''] = /^(events|results):(.+)$/.exec(channel) ?? []
+  if (kind && !NAME.test(name)) throw badChannel(`\`${name}\` is no name of a stream`)
+  if (kind === 'events') {
+    const { events } = eventKeys(tenant, name)
+    return { channel: events, stream: events, read: readEvent }
+  }
+  if (kind === 'results') return { channel: resultsChannel(tenant, name), read: readMessage }
+  const { stream, channel: wakeUp } = channelKeys(tenant, channel)
+  return { channel: wakeUp, stream, read: readMessage }
+}
+
+/** Throws 400 for a channel that is the hub's own. */
+export function checkWritable(channel: string): void {
+  checkChannel(channel)
+  if (channel.startsWith('events:')) {
+    throw badChannel('events are sent to POST /v1/events/{stream}')
+  }
+  if (channel.startsWith('results:')) throw badChannel('results are written by whoever works on the events')
+}
+
+function checkChannel(channel: string): void {
+  // `t:` begins what belongs to other tenants; `tokens` is a route.
+  if (CHANNEL.test(channel) && !channel.startsWith('t:') && channel !== 'tokens') return
+  throw badChannel(
+    'use A-Z a-z 0-9 _ . - and single colons between, 128 at most, not `tokens`, and not `t:` first',
+  )
+}
+
+function readMessage(id: string, fields: Record<string, string>): RealtimeMessage {
+  const { data = JSON.stringify(fields), type } = fields
+  return { id, data, ...(type && { type }) }
+}
+
+const readEvent = (id: string, fields: Record<string, string>): RealtimeMessage => ({
+  id,
+  data: fields.event ?? JSON.stringify(fields),
+})
+
+const badChannel = (why: string) =>
+  new HubError({ code: 'invalid_channel', status: 400, message: `channel: ${why}.`, param: 'channel' })
