@@ -1,4 +1,5 @@
 import type { Admission, Caller, Claim } from '../shared/admission.ts'
+import type { AlertRules } from '../shared/alerts/alert-rules.ts'
 import type { CompletionCache } from '../shared/completions/completion-cache.ts'
 import type { Look } from '../shared/completions/completion-look.ts'
 import type { Completions } from '../shared/completions/completions.ts'
@@ -32,6 +33,9 @@ import type { Indexes } from '../shared/retrieval/indexes.ts'
 import type { Jobs } from '../shared/retrieval/jobs.ts'
 import type { Search } from '../shared/retrieval/search.ts'
 import type { Sweeps } from '../shared/retrieval/sweeps.ts'
+import type { ScheduleRunner } from '../shared/schedules/schedule-runner.ts'
+import type { Schedules } from '../shared/schedules/schedules.ts'
+import type { WebhookSources } from '../shared/webhooks/webhook-sources.ts'
 
 /** What `infra/wire.ts` builds and every function picks from. */
 export interface Deps {
@@ -61,6 +65,10 @@ export interface Deps {
   presence: Presence
   channelTokens: ChannelTokens
   streams: Streams
+  webhookSources: WebhookSources
+  schedules: Schedules
+  scheduleRunner: ScheduleRunner
+  alertRules: AlertRules
   intake: Intake
   deadEvents: DeadEvents
   eventHandlers: EventHandlers

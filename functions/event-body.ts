@@ -38,47 +38,19 @@ export interface Line {
 
 /** Lines in chunks of at most 1,000 events or 1 MiB, as they come; blank ones do no harm. Throws 400 and 413 with the line in `param`. */
 export async function* readLines(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Line[]> {
-  const decoder = new TextDecoder('utf-8', { fatal: true })
-  let rest = ''
   let number = 0
   let chunk: Line[] = []
   let characters = 0
 
-  const decode = (bytes?: Uint8Array) => {
-    try {
-      return decoder.decode(bytes, { stream: bytes !== undefined })
-    } catch (cause) {
-      const message = `line ${number + 1}: the text from here on is not UTF-8.`
-      throw new HubError({
-        code: 'invalid_encoding',
-        status: 400,
-        message,
-        param: `line ${number + 1}`,
-        cause,
-      })
-    }
-  }
   function add(line: string) {
     number++
     if (line.trim() === '') return
     const name = `line ${number}`
-    if (line.length > LONGEST_LINE) {
-      const message = `${name}: is longer than ${LONGEST_LINE} characters.`
-      throw new HubError({ code: 'event_too_large', status: 413, message, param: name })
-    }
     chunk.push({ event: toEvent(objectOf(line, name)), number })
     characters += line.length
   }
-  async function* pieces() {
-    for await (const bytes of body ?? []) yield decode(bytes)
-    yield decode()
-  }
-
-  for await (const piece of pieces()) {
-    const lines = (rest + piece).split('\n')
-    rest = lines.pop()!
-    if (rest.length > LONGEST_LINE) lines.push(rest)
-    for (const line of lines) {
+  for await (const block of wholeLines(body, () => number)) {
+    for (const line of linesOf(block, () => number)) {
       add(line)
       if (chunk.length < 1_000 && characters < 1_048_576) continue
       yield chunk
@@ -86,9 +58,55 @@ export async function* readLines(body: ReadableStream<Uint8Array> | null): Async
       characters = 0
     }
   }
-  add(rest)
   if (chunk.length > 0) yield chunk
 }
+
+/** The bytes as they come, cut at ends of lines. */
+async function* wholeLines(body: ReadableStream<Uint8Array> | null, before: () => number) {
+  let rest: Uint8Array[] = []
+  let length = 0
+  for await (const bytes of body ?? []) {
+    const end = bytes.lastIndexOf(NEW_LINE) + 1
+    if (end > 0) {
+      yield Buffer.concat([...rest, bytes.subarray(0, end - 1)])
+      rest = []
+      length = 0
+    }
+    rest.push(bytes.subarray(end))
+    length += bytes.length - end
+    if (length <= LONGEST_LINE) continue
+    const name = `line ${before() + 1}`
+    const message = `${name}: is longer than ${LONGEST_LINE} bytes.`
+    throw new HubError({ code: 'event_too_large', status: 413, message, param: name })
+  }
+  if (length > 0) yield Buffer.concat(rest)
+}
+
+function* linesOf(block: Uint8Array, before: () => number): Generator<string> {
+  try {
+    yield* utf8.decode(block).split('\n')
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error
+    for (let start = 0; ; start = block.indexOf(NEW_LINE, start) + 1) {
+      const end = block.indexOf(NEW_LINE, start)
+      try {
+        yield utf8.decode(block.subarray(start, end === -1 ? undefined : end))
+      } catch (cause) {
+        const name = `line ${before() + 1}`
+        throw new HubError({
+          code: 'invalid_encoding',
+          status: 400,
+          message: `${name}: is not UTF-8.`,
+          param: name,
+          cause,
+        })
+      }
+    }
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+const NEW_LINE = 10
 
 /** An event may have 256 KiB as the hub stores it; white space around it is its sender's. */
 const LONGEST_LINE = 524_288

@@ -16,7 +16,8 @@ const SECRET_HEADER = /auth|cookie|credential|key|password|secret|signature|toke
 const RESERVED_HEADER =
   /^(connection|content-length|forwarded|host|http2-settings|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|via|x-forwarded-.*)$/i
 
-const Headers = z
+/** A map of headers to send. */
+export const Headers = z
   .record(
     z
       .string()

@@ -6,11 +6,15 @@ import { awaitResult } from '../shared/events/await-result.ts'
 import type { Accepted } from '../shared/events/intake.ts'
 import { eventKeys } from '../shared/keys.ts'
 import type { Reply } from '../shared/ports/redis.ts'
+import { type AlertDeps, alerts } from './alerts.ts'
 import type { App, Deps } from './deps.ts'
 import { type EventBody, readEventBody, readLines } from './event-body.ts'
 import { eventDead } from './event-dead.ts'
 import { eventStreams, Stream } from './event-streams.ts'
 import { admitted, query, replies } from './http.ts'
+import { queues } from './queues.ts'
+import { type ScheduleDeps, schedules } from './schedules.ts'
+import { type WebhookDeps, webhooks } from './webhooks.ts'
 
 const AcceptedReply = z.object({
   accepted: z.int(),
@@ -48,7 +52,11 @@ const LONGEST_WAIT_SECONDS = 30
 
 const object = { schema: { type: 'object' as const } }
 
-type EventDeps = Pick<Deps, 'admission' | 'intake' | 'streams' | 'deadEvents' | 'results' | 'redis'>
+type EventDeps = Pick<Deps, 'admission' | 'intake' | 'streams' | 'deadEvents' | 'results' | 'redis'> &
+  WebhookDeps &
+  ScheduleDeps &
+  AlertDeps &
+  Pick<Deps, 'queues' | 'eventHandlers'>
 
 /** `/v1/events`: anything can send events, and read what came of them. */
 export function ingestEvent(deps: EventDeps) {
@@ -57,6 +65,10 @@ export function ingestEvent(deps: EventDeps) {
   return new Hono<App>()
     .route('/', eventStreams(deps))
     .route('/', eventDead(deps))
+    .route('/', webhooks(deps))
+    .route('/', alerts(deps))
+    .route('/', schedules(deps))
+    .route('/', queues(deps))
     .post(
       '/v1/events/:stream',
       describeRoute({

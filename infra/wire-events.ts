@@ -16,11 +16,13 @@ import { createQueueWorker } from '../shared/queues/queue-worker.ts'
 import { createQueues } from '../shared/queues/queues.ts'
 import type { Env } from './env.ts'
 import type { Connections, Rim } from './wire.ts'
+import type { WiredAlerts } from './wire-alerts.ts'
 
 interface Wired
   extends Pick<Connections, 'redis' | 'connectBlocking'>,
     Pick<Deps, 'documents' | 'indexes' | 'search' | 'admission'> {
   outgoing: Outgoing
+  alerts: WiredAlerts
   env: Env
   rim: Rim
   clock: Clock
@@ -29,6 +31,7 @@ interface Wired
 /** Events: what takes them in, who works on them, and what becomes of them. */
 export function wireEvents(wired: Wired) {
   const { redis, connectBlocking, documents, indexes, search, admission, outgoing, env, rim, clock } = wired
+  const { alerts } = wired
   const { drains, log } = rim
   const claimIdleMs = env.HUB_CLAIM_SECONDS * 1_000
   const callBudget = rim.countsCalls ? env.HUB_REDIS_CALLS : undefined
@@ -41,7 +44,7 @@ export function wireEvents(wired: Wired) {
     if (drains) defer(told('Events', runner.drain(tenant, stream, drains.kickMs)))
     else runner.wake(tenant, stream)
   }
-  const intake: Intake = createIntake({ redis, streams, onAccepted, clock })
+  const intake: Intake = createIntake({ redis, streams, onAccepted, onStored: alerts.onStored, clock })
   const deadEvents = createDeadEvents({ redis, onAccepted })
   const own = ownHandlers({ redis, clock, outgoing, documents, indexes, search, log })
   Object.assign(
@@ -51,6 +54,7 @@ export function wireEvents(wired: Wired) {
 
   const processor = createProcessor({
     ...{ redis, handlers, results, claimIdleMs, consumer: newId(), clock, log },
+    onResults: alerts.observeResults,
     mostConcurrent: rim.countsCalls ? 2 : undefined,
   })
   const runner = createRunner({ redis, streams, processor, connectBlocking, callBudget, clock, log })
@@ -74,6 +78,7 @@ export function wireEvents(wired: Wired) {
 
   async function told(what: string, work: Promise<number>) {
     const settled = await work
+    await alerts.flush()
     if (settled > 0) log.info({ msg: `${what} were worked on`, settled })
   }
 
@@ -81,7 +86,7 @@ export function wireEvents(wired: Wired) {
     deps: { streams, intake, deadEvents, results, queues, eventHandlers: handlers } satisfies Partial<Deps>,
     /** Until the signal aborts; where the runtime lives on between requests. */
     async run(signal: AbortSignal): Promise<void> {
-      await Promise.all([runner.run(signal), queueRunner.run(signal)])
+      await Promise.all([runner.run(signal), queueRunner.run(signal), alerts.run(signal)])
     },
     /** What the schedule does where it does not. */
     async drain(): Promise<void> {
@@ -89,6 +94,7 @@ export function wireEvents(wired: Wired) {
       await Promise.all([
         told('Events', runner.drainAll(drains.scheduledMs)),
         told('Jobs', queueRunner.drainAll(drains.scheduledMs)),
+        alerts.drain(),
       ])
     },
   }

@@ -38,10 +38,12 @@ import { createAsk } from '../shared/retrieval/ask.ts'
 import { createCitedAnswers } from '../shared/retrieval/cited-answers.ts'
 import { createSecrets } from '../shared/secrets.ts'
 import { type Env, readEnv } from './env.ts'
+import { wireAlerts } from './wire-alerts.ts'
 import { wireEvents } from './wire-events.ts'
 import { wireJobs } from './wire-jobs.ts'
 import { wireRealtime } from './wire-realtime.ts'
 import { wireRetrieval } from './wire-retrieval.ts'
+import { wireSchedules } from './wire-schedules.ts'
 
 /** What a rim says of its runtime. */
 export interface Rim {
@@ -93,7 +95,9 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   }
   const chat = createChat({ ...chatOptions, defaultProvider: env.HUB_DEFAULT_PROVIDER })
   const breakers = createBreakers({ redis, clock, policy: breakerPolicy(env), delayMs: rim.tallyDelayMs })
-  const secrets = env.HUB_SECRET_KEY ? createSecrets(env.HUB_SECRET_KEY) : undefined
+  // Where nobody sets keys, the kept one that signs hub keys serves here too.
+  const sealing = env.HUB_SECRET_KEY ?? (env.HUB_ADMIN_KEY ? undefined : rim.keySecret)
+  const secrets = sealing === undefined ? undefined : createSecrets(sealing)
   const modelRoutes = createModelRoutes({ redis, secrets, clock })
   const laneOf = createChatLanes(chatOptions)
   const modelRouter = createModelRouter({ redis, chat, laneOf, routes: modelRoutes, breakers })
@@ -133,8 +137,17 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   const { documents, indexes, search } = retrieval.deps
   const queue = wireJobs({ redis, blockingRedis, documents, indexes, admission, env, rim, clock })
   const realtime = wireRealtime({ redis, keyring, env, rim, clock })
+  const alerts = wireAlerts({
+    ...{ redis, connectBlocking, outgoing, secrets, env, rim, clock },
+    realtime: realtime.deps.realtime,
+  })
   const events = wireEvents({
+    alerts,
     ...{ redis, connectBlocking, documents, indexes, search, admission, outgoing, env, rim, clock },
+  })
+  const schedules = wireSchedules({
+    ...{ redis, secrets, outgoing, admission, documents, indexes, env, rim, clock },
+    ...{ intake: events.deps.intake, extractText: retrieval.deps.extractText },
   })
   const ask = createAsk({
     ...{ search, documents, complete, countTokens },
@@ -154,6 +167,8 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
       ...retrieval.deps,
       jobs: queue.jobs,
       ...events.deps,
+      ...alerts.deps,
+      ...schedules.deps,
       ...realtime.deps,
       ask,
       httpGateway: createHttpGateway({
@@ -183,7 +198,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     log.info({ msg: 'Scheduled', trigger })
     await Promise.all([
       ...(hasQueue ? [retrieval.sweep(), queue.drain()] : []),
-      ...(hasEvents ? [events.drain()] : []),
+      ...(hasEvents ? [events.drain(), schedules.drain()] : []),
     ])
   }
   /** What a runtime that lives on does besides answering, until the signal aborts. */
@@ -191,7 +206,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     signal.addEventListener('abort', realtime.close, { once: true })
     await Promise.all([
       ...(hasQueue ? [retrieval.keepSwept(signal), queue.run(signal)] : []),
-      ...(hasEvents ? [events.run(signal)] : []),
+      ...(hasEvents ? [events.run(signal), schedules.run(signal)] : []),
     ])
   }
   return { app, env, scheduled, work, close }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import slotOf from 'cluster-key-slot'
 import { describe, expect, it } from 'vitest'
 import {
+  alertKeys,
   breakerKey,
   budgetKeys,
   channelKeys,
@@ -13,6 +14,8 @@ import {
   indexesKey,
   jobKeys,
   promptKey,
+  queueKeys,
+  resultKey,
   SCHEDULES_DUE_KEY,
   SCHEDULES_RUNS_KEY,
   SWEEPS_KEY,
@@ -59,11 +62,23 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
     const { stream, sent } = channelKeys(tenant, 'agent:tasks')
     return [stream, sent('some/{id}')]
   },
+  'observe-alert': (tenant) => Object.values(alertKeys(tenant, 'too-hot')),
   presence: (tenant) => {
     const { present, names, stream } = channelKeys(tenant, 'agent:tasks')
     return [present, names, stream]
   },
+  'replace-result': (tenant) => [resultKey(tenant, 'a:{b}')],
+  'push-jobs': (tenant) => queue(tenant, 'waiting', 'jobs'),
+  'take-jobs': (tenant) => queue(tenant, 'waiting', 'leased', 'jobs'),
+  'settle-jobs': (tenant) => queue(tenant, 'leased', 'jobs', 'dead'),
+  'keep-jobs': (tenant) => queue(tenant, 'leased', 'jobs'),
+  'replay-jobs': (tenant) => queue(tenant, 'waiting', 'jobs', 'dead'),
   breaker: (tenant) => [breakerKey(tenant, 'ollama/llama3:{8b}#main')],
+}
+
+const queue = (tenant: string, ...names: ('waiting' | 'leased' | 'jobs' | 'dead')[]) => {
+  const keys = queueKeys(tenant, 'mail')
+  return names.map((name) => keys[name])
 }
 
 const stream = (...names: ('dead' | 'failures')[]) => [

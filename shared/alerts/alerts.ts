@@ -122,15 +122,17 @@ export function createAlerts({ redis, rules, realtime, deliveries, clock, log }:
     }
   }
 
-  const toDelivery = (
+  function toDelivery(
     tenant: string,
     rule: NamedAlertRule,
     { url, allow_private }: NonNullable<NamedAlertRule['webhook']>,
     alert: Alert,
-  ): Delivery => ({
-    ...{ id: alert.id, url, secret: rules.secretOf(tenant, rule), allowPrivate: allow_private },
-    ...{ payload: alert, type: 'alert.fired' },
-  })
+  ): Delivery {
+    return {
+      ...{ id: alert.id, url, secret: rules.secretOf(tenant, rule), allowPrivate: allow_private },
+      ...{ payload: alert, type: 'alert.fired' },
+    }
+  }
 
   function observeCall(
     tenant: string,

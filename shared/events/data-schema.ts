@@ -105,6 +105,7 @@ function toBounded(schema: unknown, at: string, used: { namePatterns: boolean },
 }
 
 /** The validator looks on where a bound is broken; a condition it does not pass. */
+// biome-ignore lint/suspicious/noThenProperty: JSON Schema calls it so, and nobody awaits it
 const behind = (bound: Node, dear: Node): Node => ({ if: bound, then: dear, else: bound })
 
 function checkKeyword(keyword: string, value: unknown, at: string) {

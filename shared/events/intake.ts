@@ -65,6 +65,8 @@ export interface IntakeOptions {
   streams: Pick<Streams, 'settings'>
   /** There is something new in a stream that has a handler. */
   onAccepted(tenant: string, stream: string, defer: (work: Promise<unknown>) => void): void
+  /** The same, handler or not: for who else looks at streams. */
+  onStored?: IntakeOptions['onAccepted']
   clock: Clock
 }
 
@@ -79,7 +81,7 @@ const CALL_CHARACTERS = 1_048_576
 const TIMEOUT_MS = 2_000
 const TIMEOUT_PER_CALL_MS = 100
 
-export function createIntake({ redis, streams, onAccepted, clock }: IntakeOptions): Intake {
+export function createIntake({ redis, streams, onAccepted, onStored, clock }: IntakeOptions): Intake {
   const compiled = new WeakMap<object, CheckData>()
 
   async function acceptMixed(
@@ -106,6 +108,7 @@ export function createIntake({ redis, streams, onAccepted, clock }: IntakeOption
     })
     const duplicates = ready.length > 0 ? await store(tenant, stream, settings, ready) : 0
     if (settings.handler && duplicates < ready.length) onAccepted(tenant, stream, defer)
+    if (duplicates < ready.length) onStored?.(tenant, stream, defer)
     return {
       accepted: ready.length - duplicates,
       duplicates,
@@ -115,8 +118,8 @@ export function createIntake({ redis, streams, onAccepted, clock }: IntakeOption
 
   function checkOf({ schema }: StreamSettings): CheckData | undefined {
     if (!schema) return undefined
-    let check = compiled.get(schema)
-    if (!check) compiled.set(schema, (check = compileDataSchema(schema)))
+    const check = compiled.get(schema) ?? compileDataSchema(schema)
+    compiled.set(schema, check)
     return check
   }
 

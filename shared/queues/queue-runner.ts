@@ -33,7 +33,7 @@ export function createQueueRunner({ redis, queues, worker, lookMs, rounds, log }
     due.delete(name)
     let waitMs = lookMs
     try {
-      const { dueMs } = await worker.work(tenant, queue, { until: Number.POSITIVE_INFINITY, signal })
+      const { dueMs } = await worker.work(tenant, queue, { signal })
       waitMs = Math.min(dueMs + 2, lookMs)
     } catch (cause) {
       if (!signal.aborted) log.error({ msg: 'A queue cannot be worked on', tenant, queue, cause })

@@ -23,8 +23,8 @@ export interface QueueWorkerOptions {
 }
 
 export interface WorkOptions {
-  /** `performance.now()`: nothing begins after it, and what runs then is given back. */
-  until: number
+  /** `performance.now()`: nothing begins after it, and what runs then is given back. Undefined: until the signal. */
+  until?: number
   /** Takings, where the runtime counts calls. */
   rounds?: number
   signal: AbortSignal
@@ -139,10 +139,8 @@ export function createQueueWorker(options: QueueWorkerOptions) {
       { until, rounds = Number.POSITIVE_INFINITY, signal }: WorkOptions,
     ) {
       const bell = createBell()
-      const over = AbortSignal.any([
-        signal,
-        AbortSignal.timeout(Math.max(0, Math.min(until - performance.now(), 2 ** 31 - 1))),
-      ])
+      const leftMs = until === undefined ? undefined : Math.ceil(Math.max(0, until - performance.now()))
+      const over = leftMs === undefined ? signal : AbortSignal.any([signal, AbortSignal.timeout(leftMs)])
       const inHand = new Map<string, Job>()
       const running = new Set<Promise<void>>()
       let settled = 0
@@ -214,7 +212,7 @@ export function createQueueWorker(options: QueueWorkerOptions) {
       // One that failed before goes alone, so that it fails no others.
       const alone = group.filter(({ attempt }) => attempt > 1).map((job) => [job])
       const fresh = group.filter(({ attempt }) => attempt === 1)
-      const { batch = 1 } = handlers[group[0]!.body.handler.type] ?? {}
+      const { batch = jobs.length } = handlers[group[0]!.body.handler.type] ?? {}
       const parts = Array.from({ length: Math.ceil(fresh.length / batch) }, (_, i) =>
         fresh.slice(i * batch, (i + 1) * batch),
       )

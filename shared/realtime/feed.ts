@@ -41,6 +41,8 @@ export function createFeed({ redis, source, checkMs, spend }: FeedOptions) {
   let subscription: Subscription | undefined
   let closed = false
   let count = 0
+  /** It has begun to ask where the stream is. */
+  let looking = false
 
   const opened = open()
   opened.catch(() => {}) // told to whoever joins
@@ -52,6 +54,7 @@ export function createFeed({ redis, source, checkMs, spend }: FeedOptions) {
     if (!stream) subscription = await subscribing
     else {
       subscription = await subscribing.catch(() => undefined) // then it polls
+      looking = true
       const newest = await range(['XREVRANGE', stream, '+', '-', 'COUNT', 1])
       floor = tail = newest[0]?.id ?? BEGINNING
       void follow()
@@ -153,8 +156,9 @@ export function createFeed({ redis, source, checkMs, spend }: FeedOptions) {
     kept: stream !== undefined,
     /** Resolves when it knows all that was published before the call. Rejects while Redis is away. */
     async upToDate() {
+      const isLate = looking
       await opened
-      await refresh()
+      if (isLate) await refresh()
     },
     /** What came after that place; undefined where the place is before what is kept here. */
     after(place: string): RealtimeMessage[] | undefined {

@@ -1,5 +1,5 @@
-import type { Cursor, PullContext } from './pulled.ts'
 import type { SourceAnswer } from './fetch-source.ts'
+import type { Cursor, PullContext } from './pulled.ts'
 
 /** What a source said of its answer, to ask whether it still holds (RFC 9110, 13). */
 export interface Validators {
@@ -18,7 +18,12 @@ export function validatorsOf(url: URL, { headers }: SourceAnswer): Validators {
 }
 
 /** Asks again for what the cursor knows; a 304 has no bytes. */
-export function getIfChanged(url: URL, cursor: Cursor, { get }: PullContext, accept: string): Promise<SourceAnswer> {
+export function getIfChanged(
+  url: URL,
+  cursor: Cursor,
+  { get }: PullContext,
+  accept: string,
+): Promise<SourceAnswer> {
   const known = cursor.validators as Validators | undefined
   const headers = new Headers({ accept })
   if (known?.url === url.href) {

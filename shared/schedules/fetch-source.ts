@@ -52,7 +52,8 @@ export function createFetchSource({ outgoing, clock }: { outgoing: Outgoing; clo
     if (!headers.has('user-agent')) headers.set('user-agent', 'redis-ai-hub')
     const answer = await outgoing.send({ url, method: 'GET', headers, body: null, allowPrivate, signal })
     const { status } = answer
-    if (status === 200) return { status, url, headers: answer.headers, bytes: await read(url, answer, maxBytes) }
+    if (status === 200)
+      return { status, url, headers: answer.headers, bytes: await read(url, answer, maxBytes) }
     await answer.body?.cancel()
     if (status === 304) return { status, url, headers: answer.headers, bytes: new Uint8Array() }
     const location = answer.headers.get('location')
@@ -69,7 +70,10 @@ export function createFetchSource({ outgoing, clock }: { outgoing: Outgoing; clo
       throw new HubError({ code: 'source_failed', status: 502, message })
     }
     const isForeign = to.origin !== url.origin
-    return follow({ ...request, url: to, headers: isForeign ? new Headers() : request.headers }, redirects + 1)
+    return follow(
+      { ...request, url: to, headers: isForeign ? new Headers() : request.headers },
+      redirects + 1,
+    )
   }
 }
 
@@ -104,7 +108,9 @@ function decoded(body: ReadableStream<Uint8Array>, headers: Headers): ReadableSt
     const message = `The source sends \`Content-Encoding: ${coding}\`, which was not asked for.`
     throw new HubError({ code: 'source_failed', status: 502, message })
   }
-  return body.pipeThrough(new DecompressionStream(coding) as unknown as ReadableWritablePair<Uint8Array, Uint8Array>)
+  return body.pipeThrough(
+    new DecompressionStream(coding) as unknown as ReadableWritablePair<Uint8Array, Uint8Array>,
+  )
 }
 
 /** Seconds or a date (RFC 9110, 10.2.3). */

@@ -27,12 +27,18 @@ export function checkRule(rule: Rule, now: number): void {
   }
   if (rule.every_seconds !== undefined) throw invalid('every_seconds', 'say `cron` or this, not both.')
   if (rule.time_zone !== undefined && !isTimeZone(rule.time_zone))
-    throw invalid('time_zone', `there is no time zone \`${rule.time_zone}\`. Say one of IANA’s, such as Europe/Paris.`)
+    throw invalid(
+      'time_zone',
+      `there is no time zone \`${rule.time_zone}\`. Say one of IANA’s, such as Europe/Paris.`,
+    )
   let next: number | undefined
   try {
     next = nextDue(rule, now)
   } catch (cause) {
-    throw invalid('cron', `must be five fields, such as \`*/15 6-18 * * MON-FRI\`: ${(cause as Error).message}`)
+    throw invalid(
+      'cron',
+      `must be five fields, such as \`*/15 6-18 * * MON-FRI\`: ${(cause as Error).message}`,
+    )
   }
   if (next === undefined) throw invalid('cron', 'is never due.')
 }

@@ -2,7 +2,8 @@ import { HubError } from '../errors.ts'
 import { valueAt } from '../events/value-at.ts'
 import { decodeText } from '../retrieval/extract-text.ts'
 import { getIfChanged, validatorsOf } from './conditional.ts'
-import { boundedId, type Cursor, type Pull, type PulledItem, shortHash, toTime } from './pulled.ts'
+import type { SourceAnswer } from './fetch-source.ts'
+import { boundedId, type Cursor, type Pull, type PulledItem, shortHash, TOGETHER, toTime } from './pulled.ts'
 import type { HttpJsonSource } from './schedule.ts'
 
 /** What it keeps: where a list that is not read to its end goes on, and what was newest when the end was reached. */
@@ -25,8 +26,16 @@ export const pullHttpJson: Pull<HttpJsonSource> = async function* (source, given
   let newest = cursor.next === undefined ? cursor.since : cursor.newest
   const visited = new Set<string>()
   for (;;) {
+    const isResumed = visited.size === 0 && cursor.next !== undefined
+    let answer: SourceAnswer
+    try {
+      answer = await getIfChanged(url, cursor, context, 'application/json')
+    } catch (error) {
+      if (!isResumed || !isAnswer(error)) throw error
+      url = first // what led to a page does not hold for ever: the list is read anew
+      answer = await getIfChanged(url, cursor, context, 'application/json')
+    }
     visited.add(url.href)
-    const answer = await getIfChanged(url, cursor, context, 'application/json')
     if (answer.status === 304) return
     const body = parse(answer.bytes, url)
     const list = source.items === undefined ? body : valueAt(body, source.items)
@@ -35,16 +44,18 @@ export const pullHttpJson: Pull<HttpJsonSource> = async function* (source, given
       throw failed(`${where} is no list in the answer of ${url.host}. \`items\` is the path to it.`)
     }
     const items = list.map((item) => toItem(item, source, context.forIndex))
-    if (source.since) newest = list.reduce((most, item) => greater(most, valueAt(item, source.since!.path)), newest)
+    if (source.since)
+      newest = list.reduce((most, item) => greater(most, valueAt(item, source.since!.path)), newest)
     const next = nextPage(source, body, first, url, answer.headers.get('link'))
     if (!next) {
       const isWhole = visited.size === 1 && cursor.next === undefined
       const validators = isWhole ? validatorsOf(url, answer) : undefined
-      yield { items, cursor: { validators, since: newest }, more: false }
+      yield { items, cursor: { validators, since: newest }, more: false, together: TOGETHER }
       return
     }
-    if (visited.has(next.href)) throw failed(`${url.host} leads from page to page without an end: again to ${next.href}.`)
-    yield { items, cursor: { next: next.href, since: cursor.since, newest }, more: true }
+    if (visited.has(next.href))
+      throw failed(`${url.host} leads from page to page without an end: again to ${next.href}.`)
+    yield { items, cursor: { next: next.href, since: cursor.since, newest }, more: true, together: TOGETHER }
     url = next
   }
 }
@@ -56,10 +67,17 @@ function firstPage(source: HttpJsonSource, { since }: JsonCursor): URL {
 }
 
 /** By what the body says, or by a `Link` header (RFC 8288). It must not lead the source's headers elsewhere. */
-function nextPage(source: HttpJsonSource, body: unknown, first: URL, url: URL, link: string | null): URL | undefined {
+function nextPage(
+  source: HttpJsonSource,
+  body: unknown,
+  first: URL,
+  url: URL,
+  link: string | null,
+): URL | undefined {
   const found = source.next === undefined ? linkedNext(link) : valueAt(body, source.next)
   if (found === undefined || found === null || found === '' || found === false) return undefined
-  if (typeof found !== 'string' && typeof found !== 'number') throw failed(`\`${source.next}\` is neither a text nor a number.`)
+  if (typeof found !== 'string' && typeof found !== 'number')
+    throw failed(`\`${source.next}\` is neither a text nor a number.`)
   if (source.next !== undefined && source.next_parameter !== undefined) {
     const next = new URL(first)
     next.searchParams.set(source.next_parameter, String(found))
@@ -95,7 +113,8 @@ function toItem(item: unknown, source: HttpJsonSource, forIndex: boolean): Pulle
 function metadataOf(item: Record<string, unknown>, textPath: string) {
   const isPlain = (value: unknown) => typeof value !== 'object' || value === null
   const kept = Object.entries(item).filter(
-    ([name, value]) => name !== textPath && (isPlain(value) || (Array.isArray(value) && value.every(isPlain))),
+    ([name, value]) =>
+      name !== textPath && (isPlain(value) || (Array.isArray(value) && value.every(isPlain))),
   )
   return Object.fromEntries(kept)
 }
@@ -114,7 +133,14 @@ function parse(bytes: Uint8Array, url: URL): unknown {
   }
 }
 
+const isAnswer = (error: unknown) =>
+  error instanceof HubError && (error.code === 'source_failed' || error.code === 'source_not_found')
+
 const failed = (message: string) => new HubError({ code: 'source_failed', status: 502, message })
 
 const noText = (path: string) =>
-  new HubError({ code: 'no_text', status: 422, message: `The item has no text at \`${path}\`. \`text\` is the path to it.` })
+  new HubError({
+    code: 'no_text',
+    status: 422,
+    message: `The item has no text at \`${path}\`. \`text\` is the path to it.`,
+  })

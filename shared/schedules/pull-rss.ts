@@ -1,9 +1,9 @@
+import { HubError } from '../errors.ts'
 import { decodeText } from '../retrieval/extract-text.ts'
 import { htmlToText } from '../text/html-text.ts'
 import { childOf, childrenOf, readXml, textOf, type XmlElement } from '../text/xml.ts'
-import { HubError } from '../errors.ts'
 import { getIfChanged, validatorsOf } from './conditional.ts'
-import { boundedId, type Pull, type PulledItem, shortHash, toTime } from './pulled.ts'
+import { boundedId, type Pull, type PulledItem, shortHash, TOGETHER, toTime } from './pulled.ts'
 import type { RssSource } from './schedule.ts'
 
 /** An entry of a feed, as the event holds it. Absent what the feed does not say. */
@@ -21,7 +21,8 @@ interface FeedEntry {
   enclosures?: { url: string; type?: string }[]
 }
 
-const ACCEPT = 'application/atom+xml, application/rss+xml, application/rdf+xml;q=0.9, application/xml;q=0.8, */*;q=0.1'
+const ACCEPT =
+  'application/atom+xml, application/rss+xml, application/rdf+xml;q=0.9, application/xml;q=0.8, */*;q=0.1'
 
 /** RSS 0.9x, 1.0 and 2.0 and Atom 1.0: one page. An index gets a changed entry again, a stream each entry once. */
 export const pullRss: Pull<RssSource> = async function* (source, cursor, context) {
@@ -38,7 +39,7 @@ export const pullRss: Pull<RssSource> = async function* (source, cursor, context
       document: async () => toDocument(entry),
     }
   })
-  yield { items, cursor: { validators: validatorsOf(url, answer) }, more: false }
+  yield { items, cursor: { validators: validatorsOf(url, answer) }, more: false, together: TOGETHER }
 }
 
 /** Oldest first where the feed has the newest first, as most do. Throws 422 for what is no feed. */
@@ -48,8 +49,14 @@ function readFeed(text: string, base: URL): FeedEntry[] {
   let entries: FeedEntry[]
   if (kind === 'feed') entries = childrenOf(root, 'entry').map((entry) => fromAtom(entry, base))
   else if (kind === 'rdf') entries = childrenOf(root, 'item').map((item) => fromRss(item, base))
-  else if (kind === 'rss') entries = childrenOf(childOf(root, 'channel') ?? root, 'item').map((item) => fromRss(item, base))
-  else throw new HubError({ code: 'invalid_feed', status: 422, message: `This is no feed: it begins with \`${root.name}\`.` })
+  else if (kind === 'rss')
+    entries = childrenOf(childOf(root, 'channel') ?? root, 'item').map((item) => fromRss(item, base))
+  else
+    throw new HubError({
+      code: 'invalid_feed',
+      status: 422,
+      message: `This is no feed: it begins with \`${root.name}\`.`,
+    })
   const unique = new Map(entries.reverse().map((entry) => [entry.id, entry]))
   return [...unique.values()]
 }
@@ -85,13 +92,16 @@ function fromAtom(entry: XmlElement, base: URL): FeedEntry {
     categories: childrenOf(entry, 'category').map(({ attributes: { term = '' } }) => term),
     summary: atomText(childOf(entry, 'summary')),
     content: atomText(childOf(entry, 'content')),
-    enclosures: links.flatMap(({ rel, href = '', type }) => (rel === 'enclosure' ? [{ url: href, type }] : [])),
+    enclosures: links.flatMap(({ rel, href = '', type }) =>
+      rel === 'enclosure' ? [{ url: href, type }] : [],
+    ),
   })
 }
 
 /** Only what is there. Without any id it is what it says that tells it from others. */
 function entryOf(element: XmlElement, entry: FeedEntry): FeedEntry {
-  const isEmpty = (value: unknown) => value === undefined || value === '' || (Array.isArray(value) && value.length === 0)
+  const isEmpty = (value: unknown) =>
+    value === undefined || value === '' || (Array.isArray(value) && value.length === 0)
   const set = Object.fromEntries(Object.entries(entry).filter(([, value]) => !isEmpty(value)))
   return { ...set, id: entry.id || shortHash(element.inner) }
 }
@@ -100,7 +110,8 @@ function entryOf(element: XmlElement, entry: FeedEntry): FeedEntry {
 const atomText = (element?: XmlElement): string | undefined =>
   (element?.attributes.type === 'xhtml' ? element.inner : element?.text)?.trim() || undefined
 
-const resolved = (link: string | undefined, base: URL) => (link ? (URL.parse(link, base)?.href ?? link) : undefined)
+const resolved = (link: string | undefined, base: URL) =>
+  link ? (URL.parse(link, base)?.href ?? link) : undefined
 
 function toDocument({ title, summary, content, link, published, updated, author, categories }: FeedEntry) {
   const body = htmlToText(content ?? summary ?? '')
@@ -112,7 +123,12 @@ function toDocument({ title, summary, content, link, published, updated, author,
 function decodeXml(bytes: Uint8Array, contentType: string): string {
   const told = /;\s*charset="?([^";\s]+)/i.exec(contentType)?.[1]
   if (told) return decodeText(bytes, told)
-  const bom = bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : undefined
+  const bom =
+    bytes[0] === 0xff && bytes[1] === 0xfe
+      ? 'utf-16le'
+      : bytes[0] === 0xfe && bytes[1] === 0xff
+        ? 'utf-16be'
+        : undefined
   const head = new TextDecoder('latin1').decode(bytes.subarray(0, 200))
   return decodeText(bytes, bom ?? /^\s*<\?xml[^>]*\sencoding=["']([\w.-]+)["']/.exec(head)?.[1])
 }

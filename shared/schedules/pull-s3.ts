@@ -2,7 +2,7 @@ import { AwsV4Signer } from 'aws4fetch'
 import { HubError } from '../errors.ts'
 import type { ExtractText } from '../retrieval/extract-text.ts'
 import { childOf, childrenOf, readXml, textOf, type XmlElement } from '../text/xml.ts'
-import { type Cursor, type Pull, type PullContext, type PulledItem, shortHash } from './pulled.ts'
+import { type Cursor, type Pull, type PullContext, type PulledItem, shortHash, TOGETHER } from './pulled.ts'
 import type { S3Source } from './schedule.ts'
 
 /** The key after which the listing goes on, and how many objects a listing has shown so far. */
@@ -29,6 +29,8 @@ const MOST_DOCUMENT_BYTES = 10 * 1024 * 1024
  */
 export function createPullS3({ extractText }: { extractText: ExtractText }): Pull<S3Source> {
   return async function* (source, given, context) {
+    // Each document is held in memory meanwhile.
+    const together = context.forIndex ? 4 : source.fetch_content ? 16 : TOGETHER
     const inOrder = source.listing === 'append'
     let { after, count = 0 } = given as S3Cursor
     for (;;) {
@@ -39,10 +41,12 @@ export function createPullS3({ extractText }: { extractText: ExtractText }): Pul
         const message = `The listing has more than ${MOST_OBJECTS} objects. Say \`listing: "append"\` where new keys sort last, or a \`prefix\`.`
         throw new HubError({ code: 'source_too_large', status: 413, message })
       }
-      const items = objects.filter(({ key }) => !key.endsWith('/')).map((object) => toItem(object, source, context))
+      const items = objects
+        .filter(({ key }) => !key.endsWith('/'))
+        .map((object) => toItem(object, source, context))
       // From the end a listing of changes begins anew.
       const cursor = isTruncated || inOrder ? { after, count } : {}
-      yield { items, cursor, more: isTruncated, inOrder }
+      yield { items, cursor, more: isTruncated, together }
       if (!isTruncated) return
     }
   }
@@ -63,7 +67,8 @@ export function createPullS3({ extractText }: { extractText: ExtractText }): Pul
       },
       async document() {
         if (!type) throw refused(`\`${key}\` is neither text, Markdown, HTML nor PDF by its name.`)
-        if (size > MOST_DOCUMENT_BYTES) throw refused(`\`${key}\` is larger than ${MOST_DOCUMENT_BYTES} bytes.`)
+        if (size > MOST_DOCUMENT_BYTES)
+          throw refused(`\`${key}\` is larger than ${MOST_DOCUMENT_BYTES} bytes.`)
         const { bytes } = await get(source, key, context)
         const text = await extractText(type, bytes, { signal: context.signal })
         return { text, metadata: { ...object } }
@@ -88,7 +93,10 @@ async function list(source: S3Source, after: string | undefined, context: PullCo
     throw new HubError({ code: 'source_failed', status: 502, message })
   }
   // Not every service encodes keys though it was asked to.
-  const decode = textOf(root, 'EncodingType') === 'url' ? (text: string) => decodeURIComponent(text.replaceAll('+', ' ')) : (text: string) => text
+  const decode =
+    textOf(root, 'EncodingType') === 'url'
+      ? (text: string) => decodeURIComponent(text.replaceAll('+', ' '))
+      : (text: string) => text
   const objects = childrenOf(root, 'Contents').map((content) => toObject(content, source.bucket, decode))
   return { objects, isTruncated: textOf(root, 'IsTruncated') === 'true' && objects.length > 0 }
 }
@@ -106,7 +114,12 @@ function toObject(content: XmlElement, bucket: string, decode: (text: string) =>
 async function get(source: S3Source, key: string, context: PullContext) {
   const url = addressOf(source)
   url.pathname += `/${key.split('/').map(encodeURIComponent).join('/')}`
-  return context.get(url, await signed(source, url, context.now))
+  try {
+    return await context.get(url, await signed(source, url, context.now))
+  } catch (error) {
+    if (error instanceof HubError && error.code === 'source_not_found') throw refused(`\`${key}\` is gone.`)
+    throw error
+  }
 }
 
 /** The bucket is part of the path, which every service understands. */
@@ -118,7 +131,11 @@ function addressOf({ endpoint, region = 'us-east-1', bucket }: S3Source): URL {
 
 /** Signature Version 4; public buckets need none. */
 async function signed(source: S3Source, url: URL, now: number): Promise<Headers> {
-  const { access_key_id: accessKeyId, secret_access_key: secretAccessKey, session_token: sessionToken } = source
+  const {
+    access_key_id: accessKeyId,
+    secret_access_key: secretAccessKey,
+    session_token: sessionToken,
+  } = source
   if (!accessKeyId || !secretAccessKey) return new Headers()
   const datetime = new Date(now).toISOString().replace(/[:-]|\.\d{3}/g, '')
   const credentials = { accessKeyId, secretAccessKey, sessionToken }
@@ -132,8 +149,21 @@ async function signed(source: S3Source, url: URL, now: number): Promise<Headers>
 }
 
 const TYPES: Record<string, string> = {
-  ...{ txt: 'text/plain', text: 'text/plain', log: 'text/plain', csv: 'text/plain', json: 'text/plain', ndjson: 'text/plain' },
-  ...{ md: 'text/markdown', markdown: 'text/markdown', html: 'text/html', htm: 'text/html', pdf: 'application/pdf' },
+  ...{
+    txt: 'text/plain',
+    text: 'text/plain',
+    log: 'text/plain',
+    csv: 'text/plain',
+    json: 'text/plain',
+    ndjson: 'text/plain',
+  },
+  ...{
+    md: 'text/markdown',
+    markdown: 'text/markdown',
+    html: 'text/html',
+    htm: 'text/html',
+    pdf: 'application/pdf',
+  },
 }
 
 const typeOf = (key: string): string | undefined => TYPES[/\.([a-z]+)$/i.exec(key)?.[1]?.toLowerCase() ?? '']

@@ -12,8 +12,8 @@ export interface PulledPage {
   cursor: Cursor
   /** Another page follows. */
   more: boolean
-  /** The cursor alone says what is new: the items need not be remembered. */
-  inOrder?: boolean
+  /** Items that are read and handed on together: few where each is an answer of its own. */
+  together: number
 }
 
 export interface PulledItem {
@@ -34,12 +34,20 @@ export interface PullContext {
   get(url: URL, headers?: Headers): Promise<SourceAnswer>
   /** An index wants to know what has changed, a stream what is new. */
   forIndex: boolean
+  signal: AbortSignal
   /** Unix ms */
   now: number
 }
 
 /** Reads a source from where the cursor points, page after page; whoever reads decides when it is enough. */
-export type Pull<Source> = (source: Source, cursor: Cursor, context: PullContext) => AsyncGenerator<PulledPage>
+export type Pull<Source> = (
+  source: Source,
+  cursor: Cursor,
+  context: PullContext,
+) => AsyncGenerator<PulledPage>
+
+/** Of items that came in one answer. */
+export const TOGETHER = 100
 
 /** Sixteen characters that stand for a text. */
 export const shortHash = (text: string): string =>

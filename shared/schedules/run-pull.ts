@@ -6,7 +6,7 @@ import { replaceFieldScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
 import type { Counts, Deliver, RunCall } from './deliver.ts'
 import type { FetchSource } from './fetch-source.ts'
-import { type Cursor, type Pull, type PullContext, type PulledItem, shortHash } from './pulled.ts'
+import { type Cursor, type Pull, type PullContext, type PulledPage, shortHash } from './pulled.ts'
 import type { PullSource, Target } from './schedule.ts'
 
 export interface PullOptions {
@@ -26,8 +26,6 @@ export interface PullCall extends RunCall {
 }
 
 const TIMEOUT = { timeoutMs: 5_000 }
-/** Items that go to the target together. */
-const PART = 100
 /** Of those that are remembered, how long after a source showed them last. */
 const REMEMBERED_MS = 30 * 86_400_000
 const MOST_REMEMBERED = 200_000
@@ -38,7 +36,12 @@ const MOST_REMEMBERED = 200_000
  */
 export function createRunPull({ redis, clock, deliver, fetchSource, pulls }: PullOptions) {
   /** True where there is more to read. */
-  return async function runPull(source: PullSource, target: Target, call: PullCall, counts: Counts): Promise<boolean> {
+  return async function runPull(
+    source: PullSource,
+    target: Target,
+    call: PullCall,
+    counts: Counts,
+  ): Promise<boolean> {
     const { schedule: key, seen } = scheduleKeys(call.tenant, call.name)
     const of = `${call.made}.${shortHash(JSON.stringify([whatIsRead(source), target]))}`
     let held = (await send(redis, ['HGET', key, 'cursor'], TIMEOUT)) as string | null
@@ -46,10 +49,12 @@ export function createRunPull({ redis, clock, deliver, fetchSource, pulls }: Pul
     const startedAt = clock.now()
     const pull = pulls[source.type] as Pull<PullSource>
     let pages = 0
-    for await (const page of pull(source, known?.of === of ? known.at : {}, contextOf(source, target, call))) {
-      if (page.inOrder) {
-        for (const part of partsOf(page.items)) await deliver(part, source, target, call, counts)
-      } else if (!(await takeIn(page.items))) return true
+    for await (const page of pull(
+      source,
+      known?.of === of ? known.at : {},
+      contextOf(source, target, call),
+    )) {
+      if (!(await takeIn(page))) return true
       const next = JSON.stringify({ of, at: page.cursor })
       await move(key, held, next)
       held = next
@@ -60,19 +65,25 @@ export function createRunPull({ redis, clock, deliver, fetchSource, pulls }: Pul
     return false
 
     /** False where time is up before all are. */
-    async function takeIn(items: readonly PulledItem[]): Promise<boolean> {
+    async function takeIn({ items, together }: PulledPage): Promise<boolean> {
       const names = items.map(({ id, mark }) => shortHash(`${of}\n${id}\n${mark}`))
       if (items.length === 0) return true
       const scores = (await send(redis, ['ZMSCORE', seen, ...names], TIMEOUT)) as (string | null)[]
       const fresh = items.filter((_, i) => scores[i] === null)
       const namesOf = new Map(items.map((item, i) => [item, names[i]!]))
-      for (const part of partsOf(fresh)) {
+      for (const part of partsOf(fresh, together)) {
         if (clock.now() >= call.untilMs) return false
         await deliver(part, source, target, call, counts)
-        await remember(seen, part.map((item) => namesOf.get(item)!))
+        await remember(
+          seen,
+          part.map((item) => namesOf.get(item)!),
+        )
       }
       counts.duplicates += items.length - fresh.length
-      await remember(seen, names.filter((_, i) => scores[i] !== null))
+      await remember(
+        seen,
+        names.filter((_, i) => scores[i] !== null),
+      )
       return true
     }
   }
@@ -127,6 +138,6 @@ function whatIsRead(source: PullSource): unknown {
   return source.type === 'rss' ? source.url : [source.url, source.items, source.id, source.since]
 }
 
-function* partsOf<T>(items: readonly T[]): Generator<T[]> {
-  for (let i = 0; i < items.length; i += PART) yield items.slice(i, i + PART)
+function* partsOf<T>(items: readonly T[], size: number): Generator<T[]> {
+  for (let i = 0; i < items.length; i += size) yield items.slice(i, i + size)
 }

@@ -32,7 +32,8 @@ local function trim(groups)
   redis.call('XTRIM', KEYS[1], 'MINID', '~', id(keep_ms, keep_seq))
 end
 
-local function waiting()
+-- Groups that read the stream; the one of a handler that was taken away reads no more.
+local function readers()
   local groups = {}
   if redis.call('EXISTS', KEYS[1]) == 1 then
     for _, info in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
@@ -40,15 +41,15 @@ local function waiting()
       for i = 1, #info, 2 do
         group[info[i]] = info[i + 1]
       end
-      -- A handler that was taken away reads no more.
       if kept == 0 or group.name ~= own then
         groups[#groups + 1] = group
       end
     end
   end
-  if kept > 0 then
-    trim(groups)
-  end
+  return groups
+end
+
+local function waiting(groups)
   local length = redis.call('XLEN', KEYS[1])
   local longest = #groups > 0 and 0 or length
   for _, group in ipairs(groups) do
@@ -58,16 +59,10 @@ local function waiting()
   return longest
 end
 
+-- A full Redis refuses a script at its first write, if that one needs memory: so nothing is trimmed before events are added.
 local count = #flags
 local duplicate, fresh = {}, count
 local batch = ARGV[6]
-if remember > 0 or batch ~= '' then
-  -- Amortised: a call forgets more than it adds.
-  local over = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIMIT', 0, 2 * count + 16)
-  for i = 1, #over, 1000 do
-    redis.call('ZREM', KEYS[2], unpack(over, i, math.min(i + 999, #over)))
-  end
-end
 
 -- Where each event's arguments begin, and which of them are there already, also within the call.
 local at, asked, place = {}, {}, 9
@@ -104,7 +99,12 @@ if batch ~= '' and ARGV[7] ~= '1' then
     return { -1 }
   end
 elseif fresh > 0 or batch ~= '' then
-  local length = waiting()
+  local groups = readers()
+  local length = waiting(groups)
+  if kept > 0 and length + fresh + total - count > most then
+    trim(groups)
+    length = waiting(groups)
+  end
   if length + fresh + total - count > most then
     return { 0, length }
   end
@@ -140,6 +140,16 @@ if #seen > 0 then
 end
 if fresh > 0 then
   redis.call('PUBLISH', KEYS[1], fresh) -- wakes those who follow the stream as a channel
+end
+if remember > 0 or batch ~= '' then
+  -- Amortised: a call forgets more than it adds.
+  local over = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIMIT', 0, 2 * count + 16)
+  for i = 1, #over, 1000 do
+    redis.call('ZREM', KEYS[2], unpack(over, i, math.min(i + 999, #over)))
+  end
+end
+if kept > 0 then
+  trim(readers())
 end
 local longest = math.max(remember, 60000)
 if redis.call('PTTL', KEYS[2]) < longest then

@@ -2,6 +2,7 @@ import { createBell } from '../bell.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Redis } from '../ports/redis.ts'
 import { send } from '../send.ts'
+import { createDueTimes } from './due-times.ts'
 import { compareIds, createGroupLedger, type GroupLedger } from './group-ledger.ts'
 import {
   createGroupWorker,
@@ -58,8 +59,8 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
   const ledgerOf = (name: string) => createGroupLedger({ redis, stream, group, consumer: name })
   const ledger = ledgerOf(consumer)
   let drains = 0
-  /** When a `run` that cannot wait must look again. */
-  let nextDue = Number.POSITIVE_INFINITY
+  /** Of what failed here. */
+  const dues = createDueTimes()
   const capacity = options.prefetch ?? Math.max(2 * concurrency * batch, keyOf ? 1_000 : 2)
   const leaseMs = Math.min(claimIdleMs, 15_000)
   const tendMs = Math.min(leaseMs / 3, 5_000)
@@ -67,7 +68,7 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
 
   const createWorker = (ledger: GroupLedger) =>
     createGroupWorker({
-      ...{ ledger, handle: options.handle, onDead: options.onDead, keyOf },
+      ...{ ledger, dues, handle: options.handle, onDead: options.onDead, keyOf },
       ...{ concurrency, batch, retry, claimIdleMs, clock, log },
     })
 
@@ -110,7 +111,7 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
     over.addEventListener('abort', worker.pause, { once: true })
     let leasedAt = performance.now()
     let clientId: number | undefined
-    let swept = 0
+    let swept = Number.NEGATIVE_INFINITY
     let reading = true
 
     async function read() {
@@ -134,39 +135,33 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
 
     /** Whatever must be done in time, whether entries come or not. */
     async function tend() {
-      if (keyOf) {
-        const asked = performance.now()
+      const now = performance.now()
+      const isSweep = now - swept >= tendMs
+      if (isSweep && keyOf) {
         try {
           if (!(await ledger.takeLease(leaseMs))) return lost.abort()
-          leasedAt = asked
+          leasedAt = now
         } catch (error) {
           if (performance.now() - leasedAt >= leaseMs) return lost.abort()
           throw error
         }
       }
-      await worker.keep()
-      const now = performance.now()
-      const isDue = due <= now
-      if (isDue || now - swept >= tendMs) {
-        const room = capacity - worker.size
-        if (room > 0) worker.accept(await ledger.claim(claimIdleMs, room))
-        if (isDue) due = Number.POSITIVE_INFINITY
-        if (!isDue) {
-          if (keyOf) await worker.free()
-          await ledger.trim(trimTo())
-          swept = now
-        }
-      }
+      if (isSweep) await worker.keep()
+      const room = capacity - worker.size
+      if (room > 0) worker.accept(await ledger.claim(claimIdleMs, room))
+      dues.pass(now)
+      if (!isSweep) return
+      if (keyOf) await worker.free()
+      await ledger.trim(trimTo())
+      swept = now
     }
-    let due = Number.POSITIVE_INFINITY
     async function tending() {
       const timer = createBell()
       await repeat(over, async () => {
         await tend()
-        const next = performance.now() + tendMs
+        const next = swept + tendMs
         while (!over.aborted) {
-          due = Math.min(due, worker.takeDue() + 2) // Redis rounds to milliseconds
-          const left = Math.min(next, due) - performance.now()
+          const left = Math.min(next, dues.next + REDIS_ROUNDS_MS) - performance.now()
           if (left <= 0) return
           await timer.sleep(Math.min(left, DUE_LOOK_MS), over)
         }
@@ -210,10 +205,9 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
     async run(signal: AbortSignal): Promise<void> {
       await repeat(signal, async () => {
         if (!blocking) {
-          if (nextDue <= performance.now()) nextDue = Number.POSITIVE_INFINITY
-          const { dueAt } = await api.drain({ untilMs: clock.now() + 60_000, signal })
-          nextDue = Math.min(nextDue, dueAt)
-          const waitMs = nextDue - performance.now() + 2 // Redis rounds to milliseconds
+          dues.pass(performance.now())
+          await api.drain({ untilMs: clock.now() + 60_000, signal })
+          const waitMs = dues.next - performance.now() + REDIS_ROUNDS_MS
           return called.sleep(Math.max(0, Math.min(waitMs, POLL_MS)), signal)
         }
         if (keyOf && !(await ledger.takeLease(leaseMs))) return called.sleep(leaseMs / 3, signal)
@@ -224,19 +218,16 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
     /** There is something new: for a `run` without a connection that could wait for it. */
     wake: () => called.ring(),
 
-    /**
-     * Works until nothing is left that is due, or until the time is up. `dueAt`: when something that failed meanwhile is due again, by
-     * `performance.now()`.
-     */
+    /** Works until nothing is left that is due, or until the time is up. */
     async drain({
       untilMs,
       rounds = Number.POSITIVE_INFINITY,
       signal,
-    }: DrainOptions): Promise<{ settled: number; dueAt: number }> {
+    }: DrainOptions): Promise<{ settled: number }> {
       // A name of its own: several may drain in one process, and each leaves with its name.
       const ledger = ledgerOf(`${consumer}.${++drains}`)
       // Who holds the lease looks again before it leaves.
-      if (keyOf && !(await ledger.takeLease(leaseMs))) return { settled: 0, dueAt: Number.POSITIVE_INFINITY }
+      if (keyOf && !(await ledger.takeLease(leaseMs))) return { settled: 0 }
       const worker = createWorker(ledger)
       const deadline = performance.now() + (untilMs - clock.now())
       const isOver = () => signal?.aborted || performance.now() >= deadline
@@ -258,7 +249,7 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
         clearInterval(keeping)
         await end(ledger, worker, 0)
       }
-      return { settled: worker.settledCount, dueAt: worker.takeDue() }
+      return { settled: worker.settledCount }
     },
   }
   return api
@@ -270,5 +261,7 @@ export type ConsumerGroup = ReturnType<typeof createConsumerGroup>
 const BLOCK_MS = 4_000
 /** How often a `run` that cannot wait looks by itself. */
 const POLL_MS = 30_000
+/** A due time may be as much later in Redis as here. */
+const REDIS_ROUNDS_MS = 2
 /** How late a retry may be noticed that began to wait meanwhile. */
 const DUE_LOOK_MS = 250

@@ -1,5 +1,6 @@
 import { type Bell, createBell } from '../bell.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { DueTimes } from './due-times.ts'
 import type { Delivery, Failure, GroupLedger } from './group-ledger.ts'
 import { createKeyLanes } from './key-lanes.ts'
 
@@ -54,6 +55,8 @@ export interface GroupLog {
 
 export interface GroupWorkerOptions {
   ledger: GroupLedger
+  /** Where it notes when what failed is due. */
+  dues: DueTimes
   handle: Handle
   keyOf?: (entry: { fields: Readonly<Record<string, string>> }) => string | undefined
   /** Told before an entry goes to the dead letters; may be told twice. */
@@ -75,7 +78,7 @@ interface Held {
 
 /** Works on what it is given, and tells Redis how it went. */
 export function createGroupWorker(options: GroupWorkerOptions) {
-  const { ledger, handle, keyOf, onDead, concurrency, batch, claimIdleMs, clock, log } = options
+  const { ledger, dues, handle, keyOf, onDead, concurrency, batch, claimIdleMs, clock, log } = options
   const { attempts = 8, firstMs = 1_000, longestMs = 300_000, takeovers = 10 } = options.retry
   const lanes = createKeyLanes(keyOf)
   const stopping = new AbortController()
@@ -88,7 +91,6 @@ export function createGroupWorker(options: GroupWorkerOptions) {
   let done: Delivery[] = []
   let failed: { entry: Delivery; failure: Failure }[] = []
   let telling: Promise<void> | undefined
-  let due = Number.POSITIVE_INFINITY
   /** Rings whenever something is over. */
   const bell: Bell = createBell()
 
@@ -204,7 +206,7 @@ export function createGroupWorker(options: GroupWorkerOptions) {
         if (failure.waitMs === undefined) settled(entry)
         else {
           held.delete(entry.id)
-          due = Math.min(due, performance.now() + failure.waitMs)
+          dues.add(performance.now() + failure.waitMs)
         }
       }
       pump()
@@ -228,12 +230,6 @@ export function createGroupWorker(options: GroupWorkerOptions) {
     },
     get settledCount() {
       return count
-    },
-    /** When an entry that failed here is due, `performance.now()`; asking forgets it. */
-    takeDue(): number {
-      const next = due
-      due = Number.POSITIVE_INFINITY
-      return next
     },
     /** Nothing is worked on any more, or the time is up. */
     async quiet(until: number, signal?: AbortSignal): Promise<void> {

@@ -2,7 +2,7 @@ import type { Bench } from './bench.ts'
 import type { BenchServer } from './process.ts'
 
 const MODEL = 'openai/gpt-4o-mini'
-const ADMIN_KEY = 'admin-key-of-the-bench'
+export const ADMIN_KEY = 'admin-key-of-the-bench'
 const ANSWER_CHARACTERS = 1_000
 
 /** A chat of common size. `[<id>]` is where the load client makes a prompt unlike all others. */

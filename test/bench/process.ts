@@ -15,6 +15,8 @@ export interface BenchServer extends BenchProcess {
   url: string
   /** User and system time since its start. */
   cpuMicroseconds(): Promise<number>
+  /** Resident memory, after garbage was collected. */
+  residentBytes(): Promise<number>
 }
 
 const ROOT = new URL('../../', import.meta.url)
@@ -40,6 +42,7 @@ export async function startServer(
       const { user, system } = await server.ask<NodeJS.CpuUsage>({ cpu: true })
       return user + system
     },
+    residentBytes: async () => (await server.ask<{ rss: number }>({ memory: true })).rss,
   }
 }
 

@@ -2,17 +2,25 @@
 import { parseArgs } from 'node:util'
 import { startBench } from './bench.ts'
 import { cacheHit } from './cache-hit.ts'
+import { ingest } from './ingest.ts'
 import { describeMachine } from './machine.ts'
 import { overhead } from './overhead.ts'
+import { realtime } from './realtime.ts'
 import { retrieval } from './retrieval.ts'
 import { semanticCache } from './semantic-cache.ts'
 import { vectors } from './vectors.ts'
 
 const benches = {
   'cache-hit': { run: cacheHit, about: 'a stored answer through the hub, beside a bare Hono + Redis GET' },
+  ingest: { run: ingest, about: 'events in and worked on, beside raw XADD and BullMQ' },
   overhead: {
     run: overhead,
     about: 'a miss through the hub, beside a bare Hono forwarder and the provider alone',
+  },
+  realtime: {
+    run: realtime,
+    about:
+      '2,000 readers of a channel on one instance: connections, memory, delivery to the median and the last one',
   },
   retrieval: { run: retrieval, about: 'known-item search over a real corpus: text, vector and hybrid' },
   'semantic-cache': {

@@ -43,7 +43,9 @@ export async function startApp({ env = {}, provider: behaviour, ...rim }: TestAp
     },
   )
   let deferred: Promise<unknown>[] = []
-  const defer = (work: Promise<unknown>) => void deferred.push(work)
+  /** As the rims do it: its failure stops nothing. */
+  const defer = (work: Promise<unknown>) =>
+    void deferred.push(work.catch((cause) => lines.push({ msg: 'Deferred work failed', cause })))
   const request = (path: string, init: RequestInit = {}) =>
     hub.app.request(`http://localhost${path}`, init, { defer }) as Promise<Response>
   const send = (method: string, path: string, body: unknown, headers: Record<string, string> = {}) =>
