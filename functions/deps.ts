@@ -5,6 +5,7 @@ import type { Look } from '../shared/completions/completion-look.ts'
 import type { Completions } from '../shared/completions/completions.ts'
 import type { Embeddings } from '../shared/embeddings/embeddings.ts'
 import type { DeadEvents } from '../shared/events/dead-events.ts'
+import type { HandlerSecrets } from '../shared/events/handler-secrets.ts'
 import type { EventHandlers } from '../shared/events/handlers.ts'
 import type { Intake } from '../shared/events/intake.ts'
 import type { Results } from '../shared/events/results.ts'
@@ -35,6 +36,7 @@ import type { Search } from '../shared/retrieval/search.ts'
 import type { Sweeps } from '../shared/retrieval/sweeps.ts'
 import type { ScheduleRunner } from '../shared/schedules/schedule-runner.ts'
 import type { Schedules } from '../shared/schedules/schedules.ts'
+import type { DeadLetters } from '../shared/streams/dead-letters.ts'
 import type { WebhookSources } from '../shared/webhooks/webhook-sources.ts'
 
 /** What `infra/wire.ts` builds and every function picks from. */
@@ -69,9 +71,11 @@ export interface Deps {
   schedules: Schedules
   scheduleRunner: ScheduleRunner
   alertRules: AlertRules
+  deadDeliveries: DeadLetters
   intake: Intake
   deadEvents: DeadEvents
   eventHandlers: EventHandlers
+  handlerSecrets: HandlerSecrets
   results: Results
   queues: Queues
   httpRoutes: HttpRoutes

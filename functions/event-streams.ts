@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
+import type { StreamSettings } from '../shared/events/streams.ts'
 import { NAME } from '../shared/keys.ts'
 import type { App, Deps } from './deps.ts'
 import { admitted, checked, json, replies } from './http.ts'
@@ -62,7 +63,15 @@ export const Stream = {
 }
 
 /** `/v1/events/{stream}`: how streams are kept, and who works on them. */
-export function eventStreams({ streams, admission }: Pick<Deps, 'streams' | 'admission'>) {
+export function eventStreams({
+  streams,
+  handlerSecrets,
+  admission,
+}: Pick<Deps, 'streams' | 'handlerSecrets' | 'admission'>) {
+  const shown = (name: string, { handler, ...settings }: StreamSettings) =>
+    ({ name, ...settings, ...(handler && { handler: handlerSecrets.hide(handler) }) }) as z.output<
+      typeof SettingsReply
+    >
   const member = admitted(admission, 'ingest-event')
   return new Hono<App>()
     .put(
@@ -77,7 +86,7 @@ export function eventStreams({ streams, admission }: Pick<Deps, 'streams' | 'adm
         const name = Stream.parse(c.req.param('stream'))
         const settings = c.req.valid('json')
         await streams.put(c.var.caller.tenant, name, settings)
-        return c.json({ name, ...settings })
+        return c.json(shown(name, settings))
       },
     )
     .get(
@@ -89,7 +98,7 @@ export function eventStreams({ streams, admission }: Pick<Deps, 'streams' | 'adm
       member,
       async (c) => {
         const name = Stream.parse(c.req.param('stream'))
-        return c.json({ name, ...(await streams.settings(c.var.caller.tenant, name)) })
+        return c.json(shown(name, await streams.settings(c.var.caller.tenant, name)))
       },
     )
     .delete(
@@ -113,7 +122,7 @@ export function eventStreams({ streams, admission }: Pick<Deps, 'streams' | 'adm
       member,
       async (c) => {
         const all = await streams.list(c.var.caller.tenant)
-        return c.json({ data: Object.entries(all).map(([name, settings]) => ({ name, ...settings })) })
+        return c.json({ data: Object.entries(all).map(([name, settings]) => shown(name, settings)) })
       },
     )
 }

@@ -5,12 +5,9 @@ import { z } from 'zod'
 import { HubError } from '../shared/errors.ts'
 import type { HttpRoute, NamedHttpRoute } from '../shared/http-gateway/http-route-table.ts'
 import { NAME } from '../shared/keys.ts'
+import { isSecretHeader, MASK } from '../shared/secret-headers.ts'
 import type { App, Deps } from './deps.ts'
 import { admitted, json, replies } from './http.ts'
-
-/** Stands for a header's value that is not shown. */
-const MASK = '***'
-const SECRET_HEADER = /auth|cookie|credential|key|password|secret|signature|token/i
 
 /** What the hub itself says on a connection, or of a client. */
 const RESERVED_HEADER =
@@ -197,10 +194,7 @@ function isUpstream(text: string): boolean {
 
 function shown({ headers, ...route }: NamedHttpRoute) {
   if (!headers) return route
-  const masked = Object.entries(headers).map(([name, value]) => [
-    name,
-    SECRET_HEADER.test(name) ? MASK : value,
-  ])
+  const masked = Object.entries(headers).map(([name, value]) => [name, isSecretHeader(name) ? MASK : value])
   return { ...route, headers: Object.fromEntries(masked) }
 }
 

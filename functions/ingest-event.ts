@@ -7,6 +7,7 @@ import type { Accepted } from '../shared/events/intake.ts'
 import { eventKeys } from '../shared/keys.ts'
 import type { Reply } from '../shared/ports/redis.ts'
 import { type AlertDeps, alerts } from './alerts.ts'
+import { type DeliveryDeps, deliveries } from './deliveries.ts'
 import type { App, Deps } from './deps.ts'
 import { type EventBody, readEventBody, readLines } from './event-body.ts'
 import { eventDead } from './event-dead.ts'
@@ -52,11 +53,15 @@ const LONGEST_WAIT_SECONDS = 30
 
 const object = { schema: { type: 'object' as const } }
 
-type EventDeps = Pick<Deps, 'admission' | 'intake' | 'streams' | 'deadEvents' | 'results' | 'redis'> &
+type EventDeps = Pick<
+  Deps,
+  'admission' | 'intake' | 'streams' | 'handlerSecrets' | 'deadEvents' | 'results' | 'redis'
+> &
   WebhookDeps &
   ScheduleDeps &
   AlertDeps &
-  Pick<Deps, 'queues' | 'eventHandlers'>
+  Pick<Deps, 'queues' | 'eventHandlers'> &
+  DeliveryDeps
 
 /** `/v1/events`: anything can send events, and read what came of them. */
 export function ingestEvent(deps: EventDeps) {
@@ -67,6 +72,7 @@ export function ingestEvent(deps: EventDeps) {
     .route('/', eventDead(deps))
     .route('/', webhooks(deps))
     .route('/', alerts(deps))
+    .route('/', deliveries(deps))
     .route('/', schedules(deps))
     .route('/', queues(deps))
     .post(

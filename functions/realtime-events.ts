@@ -16,6 +16,8 @@ export interface EventStreamOptions {
   signal: AbortSignal
   /** Throws when the reader may not listen any longer; else how soon it must be asked again, in ms. */
   check(): Promise<number>
+  /** When it is asked first, in ms. */
+  checkAfterMs: number
   heartbeatMs?: number
   /** Told once, when the stream is over. */
   onEnd(): void
@@ -26,8 +28,8 @@ export interface EventStreamOptions {
  * hub has a reason to end it; otherwise clients come back with the last id.
  */
 export function toEventStream(options: EventStreamOptions): ReadableStream<Uint8Array> {
-  const { reader, signal, check, heartbeatMs = HEARTBEAT_MS, onEnd } = options
-  let checkAt = 0
+  const { reader, signal, check, checkAfterMs, heartbeatMs = HEARTBEAT_MS, onEnd } = options
+  let checkAt = performance.now() + checkAfterMs
   let over = false
 
   function end() {

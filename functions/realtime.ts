@@ -79,17 +79,20 @@ export function realtime({ realtime, readers, presence, channelTokens, admission
     grant: Pick<ChannelGrant, 'tenant' | 'keyId'> & Partial<ChannelGrant>,
     channel: string,
   ) {
-    const { tenant, keyId, expiresAt = Number.POSITIVE_INFINITY } = grant
-    const left = expiresAt - clock.now()
-    if (left <= 0) throw tokenOver()
+    const { tenant, keyId } = grant
+    const again = nextCheck(grant)
+    if (again <= 0) throw tokenOver()
     const caller = callers.get(`${tenant} ${keyId}`, () => admission.recall(tenant, keyId, 'realtime'))
     try {
       checkChannelAccess(await caller, 'read', channel)
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error // nothing can be read now anyway
     }
-    return Math.min(CHECK_MS, left)
+    return again
   }
+
+  const nextCheck = ({ expiresAt = Number.POSITIVE_INFINITY }: Partial<ChannelGrant>) =>
+    Math.min(CHECK_MS, expiresAt - clock.now())
 
   return new Hono<App>()
     .post(
@@ -120,6 +123,7 @@ export function realtime({ realtime, readers, presence, channelTokens, admission
       async (c) => {
         const channel = c.req.param('channel')
         const { token, as, since, last_event_id } = c.req.valid('query')
+        if (as !== undefined) checkWritable(channel) // where the channel can be told of it
         const grant = await admitReader(c, channel, token, as)
         const after = startOf(c.req.header('last-event-id') || last_event_id, since)
         const reader = await readers.open(grant.tenant, channel, { after, as })
@@ -128,6 +132,7 @@ export function realtime({ realtime, readers, presence, channelTokens, admission
         const events = toEventStream({
           ...{ reader, signal: c.req.raw.signal },
           check: () => check(grant, channel),
+          checkAfterMs: nextCheck(grant),
           onEnd: () => reader.leave().then(over.resolve, () => over.resolve()), // what it left behind expires
         })
         return c.body(events, 200, {

@@ -3,7 +3,7 @@ import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
 import { HubError } from '../shared/errors.ts'
 import { DEFAULT_TENANT, NAME } from '../shared/keys.ts'
-import { schemes, verifyWebhook, type WebhookScheme } from '../shared/webhooks/schemes.ts'
+import { schemes, TOLERANCE_SECONDS, verifyWebhook, type WebhookScheme } from '../shared/webhooks/schemes.ts'
 import { toEvent } from '../shared/webhooks/webhook-event.ts'
 import type { App, Deps } from './deps.ts'
 import { admitted, json, query, replies } from './http.ts'
@@ -115,7 +115,9 @@ export function webhooks({ webhookSources, intake, clock, admission }: WebhookDe
         const signedHash = verifyWebhook(scheme, request, secrets, clock.now())
         const received = toEvent(scheme, request, { source, signedHash })
         if ('answer' in received) return c.text(received.answer.text)
-        return c.json(await intake.accept(tenant, target.stream, [received.event], c.env.defer), 202)
+        // As long as its signed time would hold: a replay must find it remembered.
+        const call = { defer: c.env.defer, dedupeSeconds: 2 * TOLERANCE_SECONDS, nameOf: () => 'event' }
+        return c.json(await intake.acceptMixed(tenant, target.stream, [received], call), 202)
       },
     )
 }

@@ -71,7 +71,7 @@ export const Env = z
       .string()
       .optional()
       .describe(
-        'Encrypts what Redis must not show, such as tenants’ provider credentials. The same on every instance.',
+        'Encrypts what Redis must not show: tenants’ provider credentials, secrets of webhooks. The same on every instance.',
       ),
     FUNCTIONS: z
       .string()

@@ -11,6 +11,7 @@ import type { Redis } from '../shared/ports/redis.ts'
 import type { Realtime } from '../shared/realtime/realtime.ts'
 import type { Secrets } from '../shared/secrets.ts'
 import { createConsumerGroup } from '../shared/streams/consumer-group.ts'
+import { createDeadLetters } from '../shared/streams/dead-letters.ts'
 import { createDeliveries } from '../shared/webhooks/deliveries.ts'
 import { createDeliveryWorker } from '../shared/webhooks/delivery-worker.ts'
 import { createWebhookSources } from '../shared/webhooks/webhook-sources.ts'
@@ -33,13 +34,12 @@ export function wireAlerts(wired: Wired) {
   const claimIdleMs = env.HUB_CLAIM_SECONDS * 1_000
   /** Something waits to be delivered, and nobody who lives on sees it. */
   let isQueued = false
-  const deliveries = createDeliveries({
-    ...{ redis, secrets, clock },
-    onQueued() {
-      isQueued = true
-      delivering?.wake()
-    },
-  })
+  function onQueued() {
+    isQueued = true
+    delivering?.wake()
+  }
+  const deliveries = createDeliveries({ redis, secrets, clock, onQueued })
+  const deadLetters = createDeadLetters({ redis, stream: DELIVERIES_STREAM })
   const worker = createDeliveryWorker({ redis, secrets, outgoing, clock })
   const rounds = rim.countsCalls ? 1 : undefined
   /** Receivers are slow, and cost nothing while one waits for them. */
@@ -74,6 +74,14 @@ export function wireAlerts(wired: Wired) {
     deps: {
       webhookSources: createWebhookSources({ redis, secrets, clock }),
       alertRules,
+      deadDeliveries: {
+        ...deadLetters,
+        async replay(ids) {
+          const found = await deadLetters.replay(ids)
+          onQueued()
+          return found
+        },
+      },
     } satisfies Partial<Deps>,
     observeResults: alerts.observeResults,
     /** Events came into a stream, with or without a handler. */

@@ -2,6 +2,7 @@ import type { Deps } from '../functions/deps.ts'
 import { ownHandlers } from '../functions/own-handlers.ts'
 import { createDeadEvents } from '../shared/events/dead-events.ts'
 import { createEventHandlers } from '../shared/events/event-handlers.ts'
+import { createHandlerSecrets } from '../shared/events/handler-secrets.ts'
 import type { EventHandlers } from '../shared/events/handlers.ts'
 import { createIntake, type Intake } from '../shared/events/intake.ts'
 import { createProcessor } from '../shared/events/processor.ts'
@@ -14,6 +15,7 @@ import type { Outgoing } from '../shared/ports/outgoing.ts'
 import { createQueueRunner } from '../shared/queues/queue-runner.ts'
 import { createQueueWorker } from '../shared/queues/queue-worker.ts'
 import { createQueues } from '../shared/queues/queues.ts'
+import type { Secrets } from '../shared/secrets.ts'
 import type { Env } from './env.ts'
 import type { Connections, Rim } from './wire.ts'
 import type { WiredAlerts } from './wire-alerts.ts'
@@ -22,6 +24,7 @@ interface Wired
   extends Pick<Connections, 'redis' | 'connectBlocking'>,
     Pick<Deps, 'documents' | 'indexes' | 'search' | 'admission'> {
   outgoing: Outgoing
+  secrets: Secrets | undefined
   alerts: WiredAlerts
   env: Env
   rim: Rim
@@ -31,7 +34,7 @@ interface Wired
 /** Events: what takes them in, who works on them, and what becomes of them. */
 export function wireEvents(wired: Wired) {
   const { redis, connectBlocking, documents, indexes, search, admission, outgoing, env, rim, clock } = wired
-  const { alerts } = wired
+  const { alerts, secrets } = wired
   const { drains, log } = rim
   const claimIdleMs = env.HUB_CLAIM_SECONDS * 1_000
   const callBudget = rim.countsCalls ? env.HUB_REDIS_CALLS : undefined
@@ -39,7 +42,8 @@ export function wireEvents(wired: Wired) {
   const results = createResults({ redis })
   // The table and what is built on it know each other: `forward` sends into streams, which name handlers.
   const handlers: EventHandlers = {}
-  const streams = createStreams({ redis, handlers })
+  const handlerSecrets = createHandlerSecrets({ handlers, secrets })
+  const streams = createStreams({ redis, handlers, handlerSecrets })
   function onAccepted(tenant: string, stream: string, defer: (work: Promise<unknown>) => void) {
     if (drains) defer(told('Events', runner.drain(tenant, stream, drains.kickMs)))
     else runner.wake(tenant, stream)
@@ -53,21 +57,21 @@ export function wireEvents(wired: Wired) {
   )
 
   const processor = createProcessor({
-    ...{ redis, handlers, results, claimIdleMs, consumer: newId(), clock, log },
+    ...{ redis, handlers, handlerSecrets, results, claimIdleMs, consumer: newId(), clock, log },
     onResults: alerts.observeResults,
     mostConcurrent: rim.countsCalls ? 2 : undefined,
   })
   const runner = createRunner({ redis, streams, processor, connectBlocking, callBudget, clock, log })
 
   const queues = createQueues({
-    ...{ redis, clock },
+    ...{ redis, handlerSecrets, clock },
     onPushed(tenant, queue, defer) {
       if (drains) defer(told('Jobs', queueRunner.drain(tenant, queue, drains.kickMs)))
       else queueRunner.wake(tenant, queue)
     },
   })
   const queueWorker = createQueueWorker({
-    ...{ redis, handlers, results, leaseMs: claimIdleMs, clock, log },
+    ...{ redis, handlers, handlerSecrets, results, leaseMs: claimIdleMs, clock, log },
     capacity: rim.countsCalls ? 16 : undefined,
   })
   const queueRunner = createQueueRunner({
@@ -83,7 +87,15 @@ export function wireEvents(wired: Wired) {
   }
 
   return {
-    deps: { streams, intake, deadEvents, results, queues, eventHandlers: handlers } satisfies Partial<Deps>,
+    deps: {
+      streams,
+      intake,
+      deadEvents,
+      results,
+      queues,
+      handlerSecrets,
+      eventHandlers: handlers,
+    } satisfies Partial<Deps>,
     /** Until the signal aborts; where the runtime lives on between requests. */
     async run(signal: AbortSignal): Promise<void> {
       await Promise.all([runner.run(signal), queueRunner.run(signal), alerts.run(signal)])

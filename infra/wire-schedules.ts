@@ -28,8 +28,10 @@ interface Wired extends DeliverOptions, Pick<Deps, 'extractText'> {
 export function wireSchedules({ redis, secrets, outgoing, extractText, env, rim, clock, ...into }: Wired) {
   const { drains, log } = rim
   const { deliver, accept } = createDeliver(into)
+  // A run costs some ten calls, and a part of what it brings five more.
+  const most = rim.countsCalls ? Math.ceil(env.HUB_REDIS_CALLS / 20) : undefined
   const runPull = createRunPull({
-    ...{ redis, clock, deliver },
+    ...{ redis, clock, deliver, mostParts: most },
     fetchSource: createFetchSource({ outgoing, clock }),
     pulls: { 'http-json': pullHttpJson, rss: pullRss, s3: createPullS3({ extractText }) },
   })
@@ -46,7 +48,7 @@ export function wireSchedules({ redis, secrets, outgoing, extractText, env, rim,
     /** What the platform's schedule does where it does not. */
     async drain(): Promise<void> {
       if (!drains) return
-      const runs = await scheduleRunner.runDue({ untilMs: clock.now() + drains.scheduledMs })
+      const runs = await scheduleRunner.runDue({ untilMs: clock.now() + drains.scheduledMs, most })
       if (runs > 0) log.info({ msg: 'Schedules ran', runs })
     },
   }

@@ -143,7 +143,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   })
   const events = wireEvents({
     alerts,
-    ...{ redis, connectBlocking, documents, indexes, search, admission, outgoing, env, rim, clock },
+    ...{ redis, connectBlocking, documents, indexes, search, admission, outgoing, secrets, env, rim, clock },
   })
   const schedules = wireSchedules({
     ...{ redis, secrets, outgoing, admission, documents, indexes, env, rim, clock },

@@ -4,7 +4,7 @@ import type { Comparison, Filter } from '../filters.ts'
 /** Where a rule looks: events as they came in (`HubEvent`), or what came of them (`EventResult`, with the `event`). */
 export type AlertSubject = { stream: string } | { results: string }
 
-export type AlertCondition = {
+type AlertCondition = {
   /** Only what passes it is looked at; its keys are dotted paths. */
   filter?: Filter
 } & (
@@ -15,7 +15,7 @@ export type AlertCondition = {
   | { type: 'absence'; seconds: number }
 )
 
-export type ThresholdOp = Exclude<Comparison['type'], 'in' | 'nin'>
+type ThresholdOp = Exclude<Comparison['type'], 'in' | 'nin'>
 
 export interface AlertRule {
   on: AlertSubject

@@ -32,7 +32,7 @@ export interface Observed {
 }
 
 /** Channel that alerts are published on. */
-export const ALERTS_CHANNEL = 'alerts'
+const ALERTS_CHANNEL = 'alerts'
 
 /** What is not sent by then was left behind by a process that died. */
 const LEFT_BEHIND_MS = 15_000
@@ -148,23 +148,18 @@ export function createAlerts({ redis, rules, realtime, deliveries, clock, log }:
     }
     const idOf = (item: Observed) => alertId(tenant, rule, item.id)
     if (when.type === 'rate') {
-      const counted = found.map(
-        (item): Item => [idOf(item), item.at, JSON.stringify(toAlert(rule, item, idOf(item)))],
-      )
-      return call(tenant, rule, 'rate', counted)
+      // Many are counted for one alert, which shows the last of them.
+      const counted = found.map((item): Item => [idOf(item), item.at, ''])
+      return call(tenant, rule, 'rate', counted, toAlert(rule, found.at(-1)!))
     }
     // While it is quiet after the first one, the others would not fire.
     const firing = cooldown_seconds > 0 ? found.slice(0, 1) : found
-    return call(
-      tenant,
-      rule,
-      'fire',
-      firing.map((item): Item => [idOf(item), item.at, JSON.stringify(toAlert(rule, item, idOf(item)))]),
-    )
+    const each = firing.map((item): Item => [idOf(item), item.at, JSON.stringify(toAlert(rule, item))])
+    return call(tenant, rule, 'fire', each)
   }
 
-  function fireCall(tenant: string, rule: NamedAlertRule, alert: Alert): ScriptCall {
-    return call(tenant, rule, 'fire', [[alert.id, clock.now(), JSON.stringify(alert)]])
+  function fireCall(tenant: string, rule: NamedAlertRule, { id, ...about }: Alert): ScriptCall {
+    return call(tenant, rule, 'fire', [[id, clock.now(), JSON.stringify(about)]])
   }
 
   function call(
@@ -172,20 +167,23 @@ export function createAlerts({ redis, rules, realtime, deliveries, clock, log }:
     rule: NamedAlertRule,
     kind: 'fire' | 'rate' | 'absence',
     items: Item[],
+    common?: Omit<Alert, 'id'>,
   ): ScriptCall {
     const { rules: key, state, recent } = alertKeys(tenant, rule.name)
     const { when, cooldown_seconds } = rule
     const [count, windowMs] = when.type === 'rate' ? [when.count, when.window_seconds * 1000] : [0, 0]
     // Silences are told apart by what came between them.
     const cooldownMs = when.type === 'absence' ? 0 : cooldown_seconds * 1000
-    const args = [rule.name, kind, clock.now(), cooldownMs, count, windowMs, ...items.flat()]
+    const about = common ? JSON.stringify(common) : ''
+    const args = [rule.name, kind, clock.now(), cooldownMs, count, windowMs, about, ...items.flat()]
     return { script: observeAlertScript, keys: [key, state, recent], args }
   }
 }
 
 export type Alerts = ReturnType<typeof createAlerts>
 
-type Item = [id: string, at: number, alert: string]
+/** `about`: the alert without its id, JSON; '' for what all have in common. */
+type Item = [id: string, at: number, about: string]
 
 /** Of one silence the same, whoever notices it. */
 function silenceOf(
@@ -206,9 +204,9 @@ function silenceOf(
   }
 }
 
-function toAlert({ name, on, when }: NamedAlertRule, { at, event, result }: Observed, id: string): Alert {
-  const alert: Alert = {
-    ...{ id, rule: name, type: when.type, on, at: new Date(at).toISOString() },
+function toAlert({ name, on, when }: NamedAlertRule, { at, event, result }: Observed): Omit<Alert, 'id'> {
+  const alert: Omit<Alert, 'id'> = {
+    ...{ rule: name, type: when.type, on, at: new Date(at).toISOString() },
     event: { id: event.id, source: event.source, type: event.type },
     ...(result && { result_id: result.id }),
   }

@@ -3,7 +3,7 @@ import { HubError } from '../errors.ts'
 import { checkPattern, MOST_MATCHED } from './schema-pattern.ts'
 
 /** Where data breaks its schema: `.orders[3].price`, empty for the data itself. */
-export interface Violation {
+interface Violation {
   path: string
   message: string
 }

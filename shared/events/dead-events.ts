@@ -7,7 +7,7 @@ import type { IntakeOptions } from './intake.ts'
 import { checkStreamName } from './streams.ts'
 
 /** An event that its stream's handler gave up. */
-export interface DeadEvent {
+interface DeadEvent {
   /** Of the dead letter: what a replay names. */
   id: string
   cause: string

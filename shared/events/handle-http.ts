@@ -63,6 +63,7 @@ export function createHttpHandler({ outgoing, clock }: HttpHandlerOptions): Even
 
   return {
     settings: HttpSettings as z.ZodType<HttpSettings>,
+    secrets: ['secret'],
     batch: 1,
     concurrency: 32,
     calls: 1,

@@ -24,6 +24,8 @@ export type Handled = { result: unknown } | { failed: unknown; permanent?: boole
 export interface EventHandler<Settings = unknown> {
   /** Of its own fields in `HandlerSettings`. */
   settings: z.ZodType<Settings>
+  /** Names of settings that are secret: sealed where they are kept, never shown. */
+  secrets?: readonly string[]
   /** Events that one call takes. */
   batch: number
   /** Calls at the same time, in each process. Default 4. */

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import crypto, { createHash, randomBytes } from 'node:crypto'
 import { HubError, RedisReplyError } from '../errors.ts'
 import { eventKeys } from '../keys.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -25,7 +25,7 @@ export interface Accepted {
   events: { id: string; result_id: string }[]
 }
 
-export interface IntakeCall {
+interface IntakeCall {
   defer: (work: Promise<unknown>) => void
   /** Names events that have no id: repeated with the same key they are duplicates. */
   idempotencyKey?: string
@@ -33,6 +33,8 @@ export interface IntakeCall {
   first?: number
   /** What an error calls the event of that place. */
   nameOf?(i: number): string
+  /** For so long at least a repeated event is a duplicate, whatever the stream's settings say. */
+  dedupeSeconds?: number
 }
 
 export interface Intake {
@@ -88,10 +90,12 @@ export function createIntake({ redis, streams, onAccepted, onStored, clock }: In
     tenant: string,
     stream: string,
     items: readonly SentEvent[],
-    { defer, idempotencyKey, first = 0, nameOf = (i) => `events[${i}]` }: IntakeCall,
+    { defer, idempotencyKey, first = 0, nameOf = (i) => `events[${i}]`, dedupeSeconds = 0 }: IntakeCall,
   ): Promise<Accepted> {
     checkStreamName(stream)
-    const settings = await streams.settings(tenant, stream)
+    const known = await streams.settings(tenant, stream)
+    const dedupe_seconds = Math.max(known.dedupe_seconds ?? DEFAULT_DEDUPE_SECONDS, dedupeSeconds)
+    const settings = { ...known, dedupe_seconds }
     const check = checkOf(settings)
     const defaults = {
       source: `/v1/events/${stream}`,
@@ -250,7 +254,7 @@ function toCalls(
     let flags = ''
     const args: (string | number)[] = [
       settings.max_lag ?? DEFAULT_MAX_LAG,
-      (settings.dedupe_seconds ?? DEFAULT_DEDUPE_SECONDS) * 1_000,
+      settings.dedupe_seconds! * 1_000,
       ...[HUB_GROUP, kept, ready.length, batch, i === 0 ? '1' : '0', ''],
     ]
     for (const { event, resultId, key } of part) {
@@ -277,8 +281,12 @@ function readReplies(replies: readonly Reply[]): number[][] {
 /** The same for the same event of the stream, in every tenant: results lie under their tenant. */
 const resultIdOf = (stream: string, { id, source }: CheckedEvent) => digest(`${stream}\n${source}\n${id}`)
 
-/** 132 bits */
-const digest = (text: string) => createHash('sha256').update(text).digest('base64url').slice(0, 22)
+/** 132 bits. In one call where the runtime has it: a fourth of the time, and it was a fifth of a batch's. */
+const digest = (text: string) =>
+  (crypto.hash
+    ? crypto.hash('sha256', text, 'base64url')
+    : createHash('sha256').update(text).digest('base64url')
+  ).slice(0, 22)
 
 const base64url = (bytes: Buffer) => bytes.toString('base64url')
 
@@ -293,6 +301,6 @@ const full = (stream: string, waiting: number, most: number) =>
   new HubError({
     code: 'stream_full',
     status: 429,
-    message: `${waiting} events of the stream \`${stream}\` wait to be worked on, and ${most} may: none of these was stored. Send them again later.`,
+    message: `${waiting} events of the stream \`${stream}\` wait to be worked on, and ${most} may: none of these was stored. Send them again later; GET /v1/events/${stream}/stats says in which group they wait.`,
     retryAfterSeconds: 2,
   })

@@ -6,6 +6,7 @@ import { type ConsumerGroup, createConsumerGroup } from '../streams/consumer-gro
 import type { GroupLog, Handle, Outcome, StreamEntry } from '../streams/group-worker.ts'
 import type { HubEvent } from './event.ts'
 import { toFailure } from './failure.ts'
+import { createHandlerSecrets, type HandlerSecrets } from './handler-secrets.ts'
 import type { EventHandlers, Handled, HandledEvent } from './handlers.ts'
 import type { EventResult, Results } from './results.ts'
 import type { StreamSettings } from './streams.ts'
@@ -20,6 +21,8 @@ export type OnResults = (
 export interface ProcessorOptions {
   redis: Redis
   handlers: EventHandlers
+  /** By default it opens no secrets. */
+  handlerSecrets?: HandlerSecrets
   results: Results
   onResults?: OnResults
   claimIdleMs: number
@@ -35,11 +38,13 @@ export interface ProcessorOptions {
 export const HUB_GROUP = 'hub'
 
 export const DEFAULT_RETENTION_SECONDS = 86_400
-export const DEFAULT_RESULT_SECONDS = 86_400
+const DEFAULT_RESULT_SECONDS = 86_400
 
 /** Works on events by their stream's handler: each one's result is there once, whoever dies, and whatever comes twice. */
 export function createProcessor(options: ProcessorOptions) {
   const { redis, handlers, results, onResults, claimIdleMs, consumer, mostConcurrent, clock, log } = options
+
+  const { handlerSecrets = createHandlerSecrets({ handlers }) } = options
 
   /** A process that has the outcome in hand does not work anew because Redis was away: it tells it when Redis is back. */
   async function insist<T>(signal: AbortSignal, stream: string, step: () => Promise<T>): Promise<T> {
@@ -49,6 +54,7 @@ export function createProcessor(options: ProcessorOptions) {
         return await step()
       } catch (cause) {
         signal.throwIfAborted()
+        if (cause instanceof TypeError) throw cause // no JSON: it will not become one
         log.error({ msg: 'Results cannot be read or written', stream, cause })
         await bell.sleep(pause, signal)
         signal.throwIfAborted()
@@ -66,7 +72,7 @@ export function createProcessor(options: ProcessorOptions) {
       settings: StreamSettings & Required<Pick<StreamSettings, 'handler'>>,
       blocking?: Redis,
     ): ConsumerGroup {
-      const { type, ...own } = settings.handler
+      const { type, ...own } = handlerSecrets.open(tenant, settings.handler)
       const handler = Object.hasOwn(handlers, type) ? handlers[type] : undefined
       if (!handler) {
         throw new Error(
@@ -79,7 +85,7 @@ export function createProcessor(options: ProcessorOptions) {
       const write = (told: readonly Told[], signal: AbortSignal) =>
         insist(signal, stream, async () => {
           const written = told.map(({ result }) => result)
-          await results.write(tenant, written, { ttlSeconds, signal })
+          await results.write(tenant, written, { ttlSeconds })
           await onResults?.(tenant, stream, told)
         })
 

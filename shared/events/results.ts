@@ -21,7 +21,6 @@ export interface EventResult {
 
 export interface WriteOptions {
   ttlSeconds: number
-  signal?: AbortSignal
 }
 
 /**
@@ -29,8 +28,9 @@ export interface WriteOptions {
  * that a replay can succeed.
  */
 export function createResults({ redis }: { redis: Redis }) {
-  const wave = async (calls: readonly (Command | ScriptCall)[], signal?: AbortSignal) => {
-    const replies = await redis.wave(calls, { timeoutMs: 2_000, signal })
+  /** Without a signal: the client would listen to it for every command, which cost a tenth of the whole. */
+  const wave = async (calls: readonly (Command | ScriptCall)[]) => {
+    const replies = await redis.wave(calls, { timeoutMs: 2_000 })
     for (const reply of replies) if (reply instanceof Error) throw reply
     return replies
   }
@@ -40,7 +40,7 @@ export function createResults({ redis }: { redis: Redis }) {
     async write(
       tenant: string,
       results: readonly EventResult[],
-      { ttlSeconds, signal }: WriteOptions,
+      { ttlSeconds }: WriteOptions,
     ): Promise<void> {
       if (results.length === 0) return
       const calls = results.flatMap((result): Command[] => [
@@ -48,7 +48,7 @@ export function createResults({ redis }: { redis: Redis }) {
         // Who reads that it failed would read so of one that was done: such a message waits for the answer.
         ...(result.status === 'done' ? [told(tenant, result)] : []),
       ])
-      const replies = await wave(calls, signal)
+      const replies = await wave(calls)
       let place = 0
       const late: { result: EventResult; isFirst: boolean }[] = []
       for (const result of results) {
@@ -58,14 +58,10 @@ export function createResults({ redis }: { redis: Redis }) {
       }
       if (late.length === 0) return
       const again = late.filter(({ isFirst }) => !isFirst)
-      const written = await wave(
-        again.map(({ result }) => replaceCall(tenant, result, ttlSeconds)),
-        signal,
-      )
+      const written = await wave(again.map(({ result }) => replaceCall(tenant, result, ttlSeconds)))
       const stands = new Set(again.filter((_, i) => written[i] === 1))
       await wave(
         late.filter((one) => one.isFirst || stands.has(one)).map(({ result }) => told(tenant, result)),
-        signal,
       )
     },
 

@@ -163,8 +163,6 @@ export function createRunner(options: RunnerOptions) {
   }
 }
 
-export type Runner = ReturnType<typeof createRunner>
-
 const LOOK_MS = 1_000
 const SLOW_LOOK_MS = 30_000
 const FOREVER_MS = 2 ** 31 - 1

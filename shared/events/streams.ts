@@ -4,6 +4,7 @@ import { HANDLED_STREAMS_KEY, NAME, streamSettingsKey } from '../keys.ts'
 import type { Command, Redis, Reply } from '../ports/redis.ts'
 import { createRecall } from '../recall.ts'
 import { compileDataSchema } from './data-schema.ts'
+import { createHandlerSecrets, type HandlerSecrets } from './handler-secrets.ts'
 import type { EventHandlers } from './handlers.ts'
 
 /** What `PUT /v1/events/{stream}` takes: how a stream is kept and who works on it. */
@@ -37,7 +38,10 @@ export interface HandlerSettings {
 export interface Streams {
   /** Remembered for a second. */
   settings(tenant: string, stream: string): Promise<StreamSettings>
-  /** 400 where there is no such handler, or where it or the schema does not take its settings. */
+  /**
+   * Secrets of its handler are sealed; those that are left out stay. 400 where there is no such handler, or where it or the schema does
+   * not take its settings, 501 for secrets without HUB_SECRET_KEY.
+   */
   put(tenant: string, stream: string, settings: StreamSettings): Promise<void>
   /** Events, dead letters and results stay as long as they would. */
   delete(tenant: string, stream: string): Promise<void>
@@ -51,7 +55,18 @@ const REMEMBERED = { freshMs: 1_000, staleMs: 1_000, maxSize: 10_000 }
 /** Administration may wait longer than a hot path. */
 const SLOW = { timeoutMs: 2_000 }
 
-export function createStreams({ redis, handlers }: { redis: Redis; handlers: EventHandlers }): Streams {
+export interface StreamsOptions {
+  redis: Redis
+  handlers: EventHandlers
+  /** By default it keeps no secrets. */
+  handlerSecrets?: HandlerSecrets
+}
+
+export function createStreams({
+  redis,
+  handlers,
+  handlerSecrets = createHandlerSecrets({ handlers }),
+}: StreamsOptions): Streams {
   const remembered = createRecall<StreamSettings>(REMEMBERED)
   /** By their text: so a schema that did not change is compiled once. */
   const parsed = new LRUCache<string, StreamSettings>({ max: 1_000 })
@@ -105,7 +120,10 @@ export function createStreams({ redis, handlers }: { redis: Redis; handlers: Eve
     async put(tenant, stream, settings) {
       if (settings.handler) checkHandler(settings.handler)
       if (settings.schema) compileDataSchema(settings.schema)
-      await write(tenant, stream, settings)
+      if (!settings.handler) return write(tenant, stream, settings)
+      const [before] = await ask([['HGET', streamSettingsKey(tenant), stream]])
+      const sealed = handlerSecrets.seal(tenant, settings.handler, parse(before as string | null).handler)
+      await write(tenant, stream, { ...settings, handler: sealed })
     },
     delete: (tenant, stream) => write(tenant, stream, undefined),
     async list(tenant) {

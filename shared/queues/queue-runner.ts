@@ -100,5 +100,3 @@ export function createQueueRunner({ redis, queues, worker, lookMs, rounds, log }
     },
   }
 }
-
-export type QueueRunner = ReturnType<typeof createQueueRunner>

@@ -1,5 +1,6 @@
 import { createBell } from '../bell.ts'
 import { toFailure } from '../events/failure.ts'
+import type { HandlerSecrets } from '../events/handler-secrets.ts'
 import type { EventHandlers, Handled, HandledEvent } from '../events/handlers.ts'
 import type { EventResult, Results } from '../events/results.ts'
 import { queueKeys } from '../keys.ts'
@@ -13,6 +14,7 @@ import { jobResultId, type QueueJobBody } from './queues.ts'
 export interface QueueWorkerOptions {
   redis: Redis
   handlers: EventHandlers
+  handlerSecrets: HandlerSecrets
   results: Results
   /** A worker that said nothing for so long is dead: its jobs come back. */
   leaseMs: number
@@ -49,7 +51,7 @@ interface Settled {
  * hands. Jobs come at least once, results once.
  */
 export function createQueueWorker(options: QueueWorkerOptions) {
-  const { redis, handlers, results, leaseMs, capacity = 64, clock, log } = options
+  const { redis, handlers, handlerSecrets, results, leaseMs, capacity = 64, clock, log } = options
 
   async function take(tenant: string, queue: string, most: number) {
     const { waiting, leased, jobs } = queueKeys(tenant, queue)
@@ -78,11 +80,15 @@ export function createQueueWorker(options: QueueWorkerOptions) {
 
   /** Jobs of one handler and settings: their outcomes, their results. */
   async function handle(tenant: string, queue: string, jobs: readonly Job[], signal: AbortSignal) {
-    const { type, ...own } = jobs[0]!.body.handler
+    const { type } = jobs[0]!.body.handler
     const handler = Object.hasOwn(handlers, type) ? handlers[type] : undefined
-    const settings = handler?.settings.safeParse(own)
-    if (!handler || !settings?.success) {
-      log.error({ msg: 'Jobs wait: nobody can work on them', tenant, queue, handler: type })
+    let settings: unknown
+    try {
+      if (!handler) throw new Error(`This hub does not have the handler \`${type}\``)
+      const { type: _, ...own } = handlerSecrets.open(tenant, jobs[0]!.body.handler)
+      settings = handler.settings.parse(own)
+    } catch (cause) {
+      log.error({ msg: 'Jobs wait: nobody can work on them', tenant, queue, handler: type, cause })
       return jobs.map((job): Settled => ({ job, verb: 'release', waitMs: UNKNOWN_MS }))
     }
     const again = jobs.filter(({ attempt }) => attempt > 1).map(({ id }) => jobResultId(queue, id))
@@ -123,7 +129,7 @@ export function createQueueWorker(options: QueueWorkerOptions) {
       if (fresh.length === 0) return []
       try {
         const events = fresh.map((job) => toEvent(queue, job))
-        return await handler!.handle(events, settings!.data, { tenant, stream: queue, signal })
+        return await handler!.handle(events, settings, { tenant, stream: queue, signal })
       } catch (error) {
         signal.throwIfAborted()
         return fresh.map(() => toFailure(error))
@@ -150,9 +156,10 @@ export function createQueueWorker(options: QueueWorkerOptions) {
         try {
           outcomes = await handle(tenant, queue, jobs, over)
         } catch (cause) {
-          if (!over.aborted)
-            log.error({ msg: 'Jobs come back: their results could not be written', tenant, queue, cause })
-          outcomes = jobs.map((job) => ({ job, verb: 'release' as const }))
+          if (!over.aborted) log.error({ msg: 'Jobs come back: they have no results', tenant, queue, cause })
+          outcomes = jobs.map((job) =>
+            over.aborted ? { job, verb: 'release' } : { job, verb: 'retry', waitMs: backOff(job) },
+          )
         }
         try {
           await settle(tenant, queue, outcomes)

@@ -1,4 +1,5 @@
 import { HubError } from '../errors.ts'
+import type { HandlerSecrets } from '../events/handler-secrets.ts'
 import type { HandlerSettings, StreamSettings } from '../events/streams.ts'
 import { newId } from '../ids.ts'
 import { QUEUES_KEY, QUEUES_PUSHED, queueKeys, resultKey } from '../keys.ts'
@@ -30,13 +31,14 @@ export interface DeadJob {
 
 export interface QueuesOptions {
   redis: Redis
+  handlerSecrets: HandlerSecrets
   clock: Clock
   /** There is something to do. */
   onPushed(tenant: string, queue: string, defer: (work: Promise<unknown>) => void): void
 }
 
 /** Lists of jobs. A job lies in the list, in one worker's hands with a lease, or among the dead: never nowhere. */
-export function createQueues({ redis, clock, onPushed }: QueuesOptions) {
+export function createQueues({ redis, handlerSecrets, clock, onPushed }: QueuesOptions) {
   const wave = async (calls: readonly (Command | ScriptCall)[]) => {
     const replies = await redis.wave(calls, PATIENT)
     for (const reply of replies) if (reply instanceof Error) throw reply
@@ -53,7 +55,8 @@ export function createQueues({ redis, clock, onPushed }: QueuesOptions) {
     ): Promise<{ accepted: number; duplicates: number; jobs: { id: string; result_id: string }[] }> {
       const at = new Date(clock.now()).toISOString()
       const all = jobs.map(({ id, ...job }, i) => {
-        const body = JSON.stringify({ ...job, at } satisfies QueueJobBody)
+        const handler = handlerSecrets.seal(tenant, job.handler)
+        const body = JSON.stringify({ ...job, handler, at } satisfies QueueJobBody)
         if (Buffer.byteLength(body) > MOST_BYTES) throw tooLarge(i)
         return { id: id ?? newId(), body, given: id !== undefined }
       })

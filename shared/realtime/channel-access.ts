@@ -26,7 +26,7 @@ export function checkChannelAccess(caller: Caller, use: 'read' | 'write', channe
 }
 
 /** Whether everything that `wanted` (a channel or a pattern) stands for is within the pattern. */
-export function covers(pattern: string, wanted: string): boolean {
+function covers(pattern: string, wanted: string): boolean {
   return pattern.endsWith('*') ? wanted.startsWith(pattern.slice(0, -1)) : wanted === pattern
 }
 

@@ -8,6 +8,8 @@ export interface ChannelSource {
   channel: string
   /** The stream that holds them. Without it messages live on the pub/sub channel alone, and are not kept. */
   stream?: string
+  /** Whether it can be told who is there. */
+  hasPresence: boolean
   read(id: string, fields: Record<string, string>): RealtimeMessage
 }
 
@@ -24,20 +26,22 @@ export function channelSource(tenant: string, channel: string): ChannelSource {
   if (kind && !NAME.test(name)) throw badChannel(`\`${name}\` is no name of a stream`)
   if (kind === 'events') {
     const { events } = eventKeys(tenant, name)
-    return { channel: events, stream: events, read: readEvent }
+    return { channel: events, stream: events, hasPresence: false, read: readEvent }
   }
-  if (kind === 'results') return { channel: resultsChannel(tenant, name), read: readMessage }
+  if (kind === 'results') {
+    return { channel: resultsChannel(tenant, name), hasPresence: false, read: readMessage }
+  }
   const { stream, channel: wakeUp } = channelKeys(tenant, channel)
-  return { channel: wakeUp, stream, read: readMessage }
+  return { channel: wakeUp, stream, hasPresence: true, read: readMessage }
 }
 
 /** Throws 400 for a channel that is the hub's own. */
 export function checkWritable(channel: string): void {
   checkChannel(channel)
   if (channel.startsWith('events:')) {
-    throw badChannel('events are sent to POST /v1/events/{stream}')
+    throw badChannel('this one only follows events, which are sent to POST /v1/events/{stream}')
   }
-  if (channel.startsWith('results:')) throw badChannel('results are written by whoever works on the events')
+  if (channel.startsWith('results:')) throw badChannel('this one only tells of results of events')
 }
 
 function checkChannel(channel: string): void {

@@ -4,7 +4,7 @@ import { presenceScript } from '../scripts.generated.ts'
 import { KEPT } from './realtime.ts'
 
 /** A connection that gives no sign for so long is gone. */
-export const PRESENCE_TTL_MS = 25_000
+const PRESENCE_TTL_MS = 25_000
 export const PRESENCE_BEAT_MS = 10_000
 
 /** What a name of a connection may be. */

@@ -61,11 +61,12 @@ export function createReaders(options: ReadersOptions) {
   function build(tenant: string, channel: string): Room {
     let calls = callBudget ?? Number.POSITIVE_INFINITY
     const spend = () => --calls >= 0
-    const feed = createFeed({ redis, source: channelSource(tenant, channel), checkMs, spend })
+    const source = channelSource(tenant, channel)
+    const feed = createFeed({ redis, source, checkMs, spend })
     const named = new Set<string>()
     // One that is shared also notices for others who went without a word.
     const beat = () => {
-      if (named.size === 0 && !shares) return
+      if (!source.hasPresence || (named.size === 0 && !shares)) return
       if (spend()) presence.see(tenant, channel, [...named]).catch(() => {}) // the next one tells
     }
     const timers = [setInterval(beat, beatMs)]

@@ -16,7 +16,7 @@ export interface RealtimeMessage {
   kept?: false
 }
 
-export interface NewMessage {
+interface NewMessage {
   data: unknown
   /** Up to 64 of A-Z a-z 0-9 _ . : - */
   type?: string
@@ -42,7 +42,7 @@ const MOST_BYTES = 64 * 1024
 export const MESSAGE_TYPE = /^[A-Za-z0-9_.:-]{1,64}$/
 
 /** Event names that the hub itself says something by. */
-export const RESERVED_TYPES = ['presence', 'gap', 'end']
+const RESERVED_TYPES = ['presence', 'gap', 'end']
 
 export function createRealtime({ redis }: { redis: Redis }): Realtime {
   return {

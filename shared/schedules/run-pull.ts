@@ -14,6 +14,8 @@ export interface PullOptions {
   clock: Clock
   deliver: Deliver['deliver']
   fetchSource: FetchSource
+  /** Parts that one run hands on, where a runtime counts calls. */
+  mostParts?: number
   pulls: { [Type in PullSource['type']]: Pull<Extract<PullSource, { type: Type }>> }
 }
 
@@ -34,7 +36,14 @@ const MOST_REMEMBERED = 200_000
  * Reads what is new of a source into a target. The cursor moves on only after the target has a page, and only from where this run found
  * it: of two runs at once one stops. A run that dies is repeated from its last page; what it had delivered is known by its id.
  */
-export function createRunPull({ redis, clock, deliver, fetchSource, pulls }: PullOptions) {
+export function createRunPull({
+  redis,
+  clock,
+  deliver,
+  fetchSource,
+  mostParts = Number.POSITIVE_INFINITY,
+  pulls,
+}: PullOptions) {
   /** True where there is more to read. */
   return async function runPull(
     source: PullSource,
@@ -49,6 +58,7 @@ export function createRunPull({ redis, clock, deliver, fetchSource, pulls }: Pul
     const startedAt = clock.now()
     const pull = pulls[source.type] as Pull<PullSource>
     let pages = 0
+    let parts = 0
     for await (const page of pull(
       source,
       known?.of === of ? known.at : {},
@@ -64,7 +74,7 @@ export function createRunPull({ redis, clock, deliver, fetchSource, pulls }: Pul
     if (pages > 0) await forget(seen, startedAt)
     return false
 
-    /** False where time is up before all are. */
+    /** False where it has to end before all are. */
     async function takeIn({ items, together }: PulledPage): Promise<boolean> {
       const names = items.map(({ id, mark }) => shortHash(`${of}\n${id}\n${mark}`))
       if (items.length === 0) return true
@@ -72,7 +82,7 @@ export function createRunPull({ redis, clock, deliver, fetchSource, pulls }: Pul
       const fresh = items.filter((_, i) => scores[i] === null)
       const namesOf = new Map(items.map((item, i) => [item, names[i]!]))
       for (const part of partsOf(fresh, together)) {
-        if (clock.now() >= call.untilMs) return false
+        if (clock.now() >= call.untilMs || parts++ >= mostParts) return false
         await deliver(part, source, target, call, counts)
         await remember(
           seen,

@@ -7,6 +7,7 @@ import type { Redis } from '../ports/redis.ts'
 import { claimSchedulesScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
 import { nextDue, retryDue } from './next-due.ts'
+import { keepLease } from './run-lease.ts'
 import type { RunSchedule } from './run-schedule.ts'
 import type { LastRun, ScheduleState, StoredSchedule } from './schedule.ts'
 import { memberOf, moveCall, must, stateOf, unknownSchedule } from './schedules.ts'
@@ -24,6 +25,8 @@ export interface RunDue {
   /** Starts none from then on, and ends what goes on between two parts: Unix ms. */
   untilMs: number
   signal?: AbortSignal
+  /** Runs at most, where a runtime counts calls. */
+  most?: number
 }
 
 interface Claim {
@@ -90,7 +93,7 @@ export function createScheduleRunner({ redis, clock, runSchedule, leaseMs, onErr
     }
     const stored = JSON.parse(text as string) as StoredSchedule
     const state = stateOf(stored, before as string | null)
-    const lease = keepLease(tenant, name, id)
+    const lease = keepLease({ redis, clock, leaseMs }, { tenant, name, run: id })
     const startedAt = clock.now()
     const endMs = Math.min(untilMs, startedAt + RUN_MS)
     const signals = [
@@ -148,34 +151,24 @@ export function createScheduleRunner({ redis, clock, runSchedule, leaseMs, onErr
     return last
   }
 
-  /** Its signal aborts where another runner may have taken over. */
-  function keepLease(tenant: string, name: string, id: string) {
-    const lost = new AbortController()
-    let renewedAt = clock.now()
-    const timer = setInterval(() => void renew(), leaseMs / 3)
-    async function renew() {
-      const call = moveCall(tenant, name, { run: id })
-      const renewal = { ...call, args: [call.args[0]!, id, `+${leaseMs}`, ''] }
-      const kept = await send(redis, renewal, { timeoutMs: leaseMs / 3 }).catch(() => undefined)
-      if (kept === 1) renewedAt = clock.now()
-      if (kept === 0 || clock.now() - renewedAt >= leaseMs)
-        lost.abort(new Error('The lease of the run is lost'))
-    }
-    return { signal: lost.signal, end: () => clearInterval(timer) }
-  }
-
   /** Until nothing is due, or for ever. */
-  async function work({ untilMs, signal }: RunDue, lives: boolean): Promise<number> {
+  async function work(
+    { untilMs, signal, most = Number.POSITIVE_INFINITY }: RunDue,
+    lives: boolean,
+  ): Promise<number> {
     const running = new Set<Promise<void>>()
     const bell = createBell()
     if (lives) living = bell
     let runs = 0
+    let started = 0
     while (!signal?.aborted && clock.now() < untilMs) {
       let waitMs = LONGEST_SLEEP_MS
-      if (running.size < LANES) {
+      const free = Math.min(LANES - running.size, most - started)
+      if (free > 0) {
         try {
-          const found = await claim(LANES - running.size)
+          const found = await claim(free)
           waitMs = found.waitMs
+          started += found.claims.length
           for (const one of found.claims) {
             const over = run(one, { untilMs, signal })
               .then(() => void runs++, onError)

@@ -128,13 +128,17 @@ export const memberOf = (tenant: string, name: string) => `${tenant}/${name}`
 /** What a source's secrets are sealed for. */
 export const contextOf = (tenant: string, name: string) => `schedule/${tenant}/${name}`
 
-/** When it is due: Unix ms, or never. With a `run`: only where that one has it; `again`: for what it was planned for before. */
+/**
+ * When it is due: Unix ms, or never. With a `run`: only where that one has it; `keptMs`: it goes on having it; `again`: the next run is
+ * for what this one was planned for.
+ */
 export function moveCall(
   tenant: string,
   name: string,
-  { at, run = '', again = false }: { at?: number; run?: string; again?: boolean },
+  { at, run = '', keptMs, again = false }: { at?: number; run?: string; keptMs?: number; again?: boolean },
 ): ScriptCall {
-  const args = [memberOf(tenant, name), run, at === undefined ? '' : String(at), again ? '1' : '']
+  const when = keptMs === undefined ? String(at ?? '') : `+${keptMs}`
+  const args = [memberOf(tenant, name), run, when, again ? '1' : '']
   return { script: moveScheduleScript, keys: [SCHEDULES_DUE_KEY, SCHEDULES_RUNS_KEY], args }
 }
 

@@ -1,12 +1,10 @@
 import { HubError } from '../errors.ts'
+import { isSecretHeader, MASK } from '../secret-headers.ts'
 import type { Secrets } from '../secrets.ts'
 import type { Schedule } from './schedule.ts'
 
 type Source = Schedule['source']
 
-/** Stands for a value that is not shown. */
-export const MASK = '***'
-const SECRET_HEADER = /auth|cookie|credential|key|password|secret|signature|token/i
 const SECRET_FIELDS = ['secret_access_key', 'session_token'] as const
 
 /** Takes out of a source what Redis must not show, and seals it. 501 where it cannot. */
@@ -19,11 +17,11 @@ export function hideSecrets(source: Source, secrets: Secrets | undefined, contex
     shown[field] = MASK
   }
   const headers = 'headers' in source ? Object.entries(source.headers ?? {}) : []
-  const secret = headers.filter(([name]) => SECRET_HEADER.test(name))
+  const secret = headers.filter(([name]) => isSecretHeader(name))
   if (secret.length > 0) {
     hidden.headers = Object.fromEntries(secret)
     shown.headers = Object.fromEntries(
-      headers.map(([name, value]) => [name, SECRET_HEADER.test(name) ? MASK : value]),
+      headers.map(([name, value]) => [name, isSecretHeader(name) ? MASK : value]),
     )
   }
   if (Object.keys(hidden).length === 0) return { source }

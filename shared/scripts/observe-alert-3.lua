@@ -1,6 +1,6 @@
 -- Lets a rule see what came, and says whether it fires. May be repeated: nothing counts twice, and what was not sent is returned again.
 -- KEYS: 1 rules (hash) · 2 state of the rule (hash) · 3 latest of what it counts (sorted set)
--- ARGV: 1 name of the rule · 2 kind: fire, rate or absence · 3 now (Unix ms) · 4 cooldown (ms) · 5 count · 6 window (ms); then of each: id · Unix ms · alert (JSON)
+-- ARGV: 1 name of the rule · 2 kind: fire, rate or absence · 3 now (Unix ms) · 4 cooldown (ms) · 5 count · 6 window (ms) · 7 alert (JSON without id) of those that have none; then of each: id · Unix ms · alert (JSON without id) or ''
 -- Returns: alerts to send.
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
   return {}
@@ -9,7 +9,8 @@ local now, cooldown = tonumber(ARGV[3]), tonumber(ARGV[4])
 local count, window = tonumber(ARGV[5]), tonumber(ARGV[6])
 local firing = {}
 
-local function fire(id, alert)
+local function fire(id, about)
+  local alert = '{"id":"' .. id .. '",' .. string.sub(about ~= '' and about or ARGV[7], 2)
   local pending = 'pending:' .. id
   local known = redis.call('HMGET', KEYS[2], 'fired_at', 'fired_id', pending)
   if known[3] then
@@ -35,7 +36,7 @@ local function counted(id, at)
   return tonumber(newest) - tonumber(oldest) < window
 end
 
-for i = 7, #ARGV, 3 do
+for i = 8, #ARGV, 3 do
   local id, at, alert = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if ARGV[2] == 'absence' then
     local seen = redis.call('HGET', KEYS[2], 'seen')

@@ -52,6 +52,8 @@ export function createDeadLetters({ redis, stream }: { redis: Redis; stream: str
   }
 }
 
+export type DeadLetters = ReturnType<typeof createDeadLetters>
+
 const PATIENT = { timeoutMs: 2_000 }
 
 function toDeadLetter(id: string, flat: string[]): DeadLetter {

@@ -1,6 +1,6 @@
 import { createClient } from '@redis/client'
 import { describe, expect, it, type TestContext } from 'vitest'
-import { newWebhookSecret } from '../../shared/webhooks/signing.ts'
+import { newWebhookSecret, signWebhook } from '../../shared/webhooks/signing.ts'
 import { startTestBridge } from '../support/bridge.ts'
 import {
   ADMIN_KEY,
@@ -125,6 +125,29 @@ describe('alerts of hubs that are killed', () => {
   })
 })
 
+describe('what a receiver does not want', () => {
+  it('an admin sees with its cause, and sends again', async (context) => {
+    let status = 410
+    const { hub, webhook, receiver } = await start(context, () => ({ status }))
+    const one = await hub()
+    await put(one, 'hot', hot(webhook))
+    await call(one, 'POST', '/v1/events/readings', { celsius: 31 })
+    const path = '/v1/deliveries/dead'
+    const [dead] = await until('it is dead', async () => {
+      const { data } = (await call(one, 'GET', path)).body
+      return data.length > 0 && data
+    })
+    const cause = 'The receiver answered 410'
+    expect(dead).toMatchObject({ tenant: 'default', url: receiver.url, cause, attempts: 1 })
+    status = 200
+    await put(one, 'hot', hot(webhook)) // calls it again from here on
+    expect((await call(one, 'POST', `${path}/replay`, { ids: [dead.id] })).body).toEqual({ ids: [dead.id] })
+    await until('it is taken', () => receiver.received.length === 2)
+    expect(receiver.received.map(({ id }) => id)).toEqual([dead.webhook_id, dead.webhook_id])
+    expect((await call(one, 'GET', path)).body).toEqual({ data: [], next: null })
+  })
+})
+
 describe('where nothing runs between requests', () => {
   const tell = async (hub: TestHub, { webhook, receiver }: Awaited<ReturnType<typeof start>>) => {
     await put(hub, 'hot', hot(webhook))
@@ -134,6 +157,16 @@ describe('where nothing runs between requests', () => {
       type: 'alert.fired',
       data: { rule: 'hot', value: 31 },
     })
+    // And the bytes of a webhook come through as they were signed.
+    const source = { scheme: 'standard', secret: webhook.secret, target: { stream: 'hooks' } }
+    const { path } = (await call(hub, 'PUT', '/v1/webhooks/partner', source)).body
+    for (const type of ['application/json', 'application/octet-stream']) {
+      const body = JSON.stringify({ type: 'greeting', text: 'grüß dich 👋' })
+      const headers = signWebhook({ id: type, at: Date.now(), body, secrets: [webhook.secret] })
+      const post = (text: string) =>
+        fetch(hub.url + path, { method: 'POST', headers: { ...headers, 'content-type': type }, body: text })
+      expect([(await post(body)).status, (await post(`${body} `)).status]).toEqual([202, 401])
+    }
   }
 
   it('a Worker tells after the request that brought the event', { timeout: 90_000 }, async (context) => {

@@ -43,10 +43,12 @@ export interface EventFaultReport {
 
 const STREAM = 'orders'
 const ADMIN_KEY = 'the-admin-key-of-the-faults'
+const LEAST_KILLS = 8
 /** Sent at the same time. */
 const SENDERS = 4
 /** The shortest run: kills must meet work. */
 const SHORTEST_MS = 12_000
+const EVENTS_A_SECOND = 2_500
 const PATIENT = { timeoutMs: 10_000 }
 
 /**
@@ -62,7 +64,11 @@ export async function runEventFaults(options: EventFaultOptions): Promise<EventF
   const { url, port } = local
   const redis = createRedisResp({ url })
   const start = () => startHub(url)
-  const hubs = await Promise.all([start(), start(), start()])
+  const hubs: (Awaited<ReturnType<typeof start>> | undefined)[] = await Promise.all([
+    start(),
+    start(),
+    start(),
+  ])
   let kills = 0
   let over = false
   let sentAgain = 0
@@ -74,15 +80,24 @@ export async function runEventFaults(options: EventFaultOptions): Promise<EventF
   }
   const subscription = await redis.subscribe(resultsChannel('default', STREAM), onResult, PATIENT)
 
+  /** The next one dies whether the last one is back or not. */
   async function killing() {
+    const returning = new Set<Promise<void>>()
     while (!over) {
       await sleep(killEveryMs * (0.3 + 0.7 * Math.random()))
-      if (over) return
-      const i = Math.floor(Math.random() * 3)
-      await hubs[i]!.kill()
+      const i = Math.floor(Math.random() * hubs.length)
+      const hub = hubs[i]
+      if (over || !hub) continue
+      hubs[i] = undefined
+      await hub.kill()
       kills++
-      hubs[i] = await start()
+      const back: Promise<void> = start().then((again) => {
+        hubs[i] = again
+        returning.delete(back)
+      })
+      returning.add(back)
     }
+    await Promise.all(returning)
   }
 
   /** As a sender does that loses nothing: what was not answered with 202 is sent again. */
@@ -97,7 +112,8 @@ export async function runEventFaults(options: EventFaultOptions): Promise<EventF
         await sleep(100)
       }
       try {
-        const hub = hubs[Math.floor(Math.random() * 3)]!
+        const hub = hubs[Math.floor(Math.random() * 3)]
+        if (!hub) continue
         const reply = await fetch(`${hub.url}/v1/events/${STREAM}`, {
           method: 'POST',
           headers: {
@@ -128,7 +144,8 @@ export async function runEventFaults(options: EventFaultOptions): Promise<EventF
   const killer = killing()
   let restarts = 0
   const batch = Math.max(1, Math.min(500, Math.ceil(events / (SENDERS * 40))))
-  const paceMs = (SHORTEST_MS * SENDERS * batch) / events
+  const lengthMs = Math.max(SHORTEST_MS, (events / EVENTS_A_SECOND) * 1_000)
+  const paceMs = (lengthMs * SENDERS * batch) / events
   for (let from = 0; from < events; from += SENDERS * batch) {
     const begins = Array.from({ length: SENDERS }, (_, n) => from + n * batch).filter((n) => n < events)
     const sent = begins.map((begin) => send(begin, Math.min(begin + batch, events)))
@@ -142,7 +159,7 @@ export async function runEventFaults(options: EventFaultOptions): Promise<EventF
   }
   report(`${ids.length} accepted, ${kills} kills`)
   const early = await resultsOf(redis, ids)
-  while (kills < 6) await sleep(100)
+  while (kills < LEAST_KILLS) await sleep(100)
   over = true
   await killer
 
@@ -160,7 +177,7 @@ export async function runEventFaults(options: EventFaultOptions): Promise<EventF
   const texts = [...results.values()]
   const isOther = (id: string) => early.has(id) && early.get(id) !== results.get(id)
   await subscription.close()
-  await Promise.all(hubs.map((hub) => hub.stop()))
+  await Promise.all(hubs.map((hub) => hub?.stop()))
   await redis.close()
   await local.stop()
   await rm(directory, { recursive: true, force: true })

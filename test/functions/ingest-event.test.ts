@@ -66,7 +66,7 @@ describe('POST /v1/events/{stream}: content modes', () => {
       events: [{ id: 'a-1', result_id: expect.stringMatching(/^[\w-]{22}$/) }],
     })
     const [entry] = await stored()
-    expect(JSON.parse(entry!.event!)).toEqual(sent)
+    expect(JSON.parse(entry!.event)).toEqual(sent)
     expect(entry!.result).toBe(body.events[0].result_id)
   })
 
@@ -76,7 +76,7 @@ describe('POST /v1/events/{stream}: content modes', () => {
     const { status, body } = await post(sent, batched)
     expect(status).toBe(202)
     expect(body.events.map(({ id }: { id: string }) => id)).toEqual(['a-1', 'a-2', 'a-3'])
-    expect((await stored()).map(({ event }) => JSON.parse(event!))).toEqual(sent)
+    expect((await stored()).map(({ event }) => JSON.parse(event))).toEqual(sent)
     expect((await post([], batched)).body).toEqual({ accepted: 0, duplicates: 0, events: [] })
   })
 
@@ -87,7 +87,7 @@ describe('POST /v1/events/{stream}: content modes', () => {
     await post('hello', 'text/plain; charset=utf-8', { ...ce, 'ce-id': '2', 'ce-myext': '"a \\"b\\""' })
     await post(new Uint8Array([0, 255, 254]), 'application/octet-stream', { ...ce, 'ce-id': '3' })
     await post('', '', { ...ce, 'ce-id': '4' })
-    const [json, text, bytes, none] = (await stored()).map(({ event }) => JSON.parse(event!))
+    const [json, text, bytes, none] = (await stored()).map(({ event }) => JSON.parse(event))
     expect(json).toMatchObject({
       id: '1',
       subject: 'Zürich %',
@@ -112,7 +112,7 @@ describe('POST /v1/events/{stream}: content modes', () => {
     expect(entries.map(({ event }) => /"data":(.*)}$/.exec(event!)![1])).toEqual([
       ...['{"n":12345678901234567890,"nul":"\\u0000"}', '{"n":12345678901234567890}', '{"b":[[]]}'],
     ])
-    expect(JSON.parse(entries[0]!.event!)).toMatchObject({
+    expect(JSON.parse(entries[0]!.event)).toMatchObject({
       ...{ specversion: '1.0', id: one.body.events[0].id, source: `/v1/events/${stream}`, type: 'event' },
       ...{ time: expect.stringMatching(/^\d{4}-.*Z$/), datacontenttype: 'application/json' },
     })
@@ -122,7 +122,7 @@ describe('POST /v1/events/{stream}: content modes', () => {
     const { post, stored } = await start(context)
     await post([cloudEvent(), { id: 'no event' }])
     await post(`${JSON.stringify(cloudEvent({ id: 'a-2' }))}\n`, lines)
-    const events = (await stored()).map(({ event }) => JSON.parse(event!))
+    const events = (await stored()).map(({ event }) => JSON.parse(event))
     expect(events.map(({ type }) => type)).toEqual(['order.made', 'event', 'order.made'])
   })
 
@@ -573,7 +573,7 @@ describe('Redis over HTTP', () => {
     expect((await post(Array.from({ length: 1_500 }, (_, n) => ({ n })))).body.accepted).toBe(1_500)
     expect((await post(Array.from({ length: 1_500 }, (_, n) => ({ n })))).status).toBe(429)
     expect((await read(`${path}/stats`)).body).toEqual({ length: 1_501, groups: [], dead: 0 })
-    expect(JSON.parse((await stored())[0]!.event!).data).toBe('Zürich 😀\u0000')
+    expect(JSON.parse((await stored())[0]!.event).data).toBe('Zürich 😀\u0000')
   })
 })
 

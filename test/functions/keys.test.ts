@@ -109,7 +109,10 @@ describe('with an admin key', () => {
   it('every route but the health routes refuses a stranger', async () => {
     const { paths } = await (await hub.get('/openapi.json', admin)).json()
     const routes = Object.entries(paths as Record<string, object>).flatMap(([path, methods]) =>
-      Object.keys(methods).map((method) => [method, path] as const),
+      Object.entries(methods as Record<string, { security?: unknown[] }>)
+        // Of a webhook the signature is the credential.
+        .filter(([, { security }]) => security?.length !== 0)
+        .map(([method]) => [method, path] as const),
     )
     expect(routes.length).toBeGreaterThan(8)
     for (const [method, path] of routes) {

@@ -294,6 +294,19 @@ describe('a source on a bad day: a failure that GET shows, and a cursor that sta
     expect((await eventsOf(stream)).map(({ id }) => id)).toEqual(['a', 'b'])
   })
 
+  it('a run that another one overtook moves no cursor back', async () => {
+    const { name } = await pull({ type: 'rss', url: `${sources.url}/rss` })
+    sources.entries.push({ id: 'a', title: 'A', at: '2026-01-01T00:00:00Z' })
+    const theirs = JSON.stringify({ of: 'another run', at: {} })
+    sources.misbehave = (_, response) => {
+      const key = scheduleKeys('default', name).schedule
+      void send(redis, ['HSET', key, 'cursor', theirs]).then(() => response.writeHead(200).end('<rss></rss>'))
+      return true
+    }
+    expect((await run(name)).body).toMatchObject({ status: 'failed', error: { code: 'schedule_overtaken' } })
+    expect(await cursorOf(name)).toBe(theirs)
+  })
+
   it('Retry-After holds', async () => {
     const { name } = await pull({ type: 'rss', url: `${sources.url}/rss` }, { enabled: true })
     sources.misbehave = (_, response) => !!response.writeHead(429, { 'retry-after': '7200' }).end()
@@ -392,6 +405,18 @@ describe('JSON over HTTP', () => {
     const { name } = await pull({ ...json, url: `${sources.url}/items` })
     const { error } = (await run(name)).body
     expect(error).toMatchObject({ code: 'source_failed', message: expect.stringContaining(message) })
+  })
+
+  it('where a runtime counts calls a run takes in a part, and the next one the rest', async () => {
+    await using counted = await startApp({ countsCalls: true, env: { HUB_REDIS_CALLS: '40' } })
+    const { name, stream } = await pull({ ...json, time: undefined, url: `${sources.url}/items` })
+    sources.items.push(...Array.from({ length: 450 }, (_, n) => ({ id: `i${n}`, n: n + 1 })))
+    const go = async () => (await counted.send('POST', `/v1/schedules/${name}/run`, '')).json()
+    expect(await go()).toMatchObject({ accepted: 200, more: true })
+    expect(await go()).toMatchObject({ accepted: 200, more: true })
+    expect(await go()).toMatchObject({ accepted: 50, duplicates: 400 })
+    expect(new Set((await eventsOf(stream)).map(({ id }) => id)).size).toBe(450)
+    expect(await go()).toMatchObject({ accepted: 0, duplicates: 0 }) // 304
   })
 
   it('a next page at another origin is refused: the headers are not for it', async () => {

@@ -158,6 +158,14 @@ describe('a webhook that is signed well', () => {
     expect((await post(body, { ...headers, 'webhook-id': 'msg_2' })).status).toBe(401)
   })
 
+  it('is stored once also where its stream takes duplicates', async () => {
+    const { post, events, stream } = await source('stripe', 'a-secret-of-stripe')
+    expect((await hub.send('PUT', `/v1/events/${stream}`, { dedupe_seconds: 0 }, admin)).status).toBe(200)
+    const headers = stripe('a-secret-of-stripe', '{"id":"evt_1"}')
+    for (let i = 0; i < 3; i++) expect((await post('{"id":"evt_1"}', headers)).status).toBe(202)
+    expect(await events()).toHaveLength(1)
+  })
+
   it('is stored once also where the sender names no id', async () => {
     const { post, events } = await source('slack', 'a-secret-of-slack')
     const body = 'command=%2Fdeploy&text=now'

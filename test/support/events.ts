@@ -2,6 +2,7 @@ import type { TestContext } from 'vitest'
 import { z } from 'zod'
 import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
 import { createRedisRest } from '../../shared/drivers/redis-rest.ts'
+import { createHandlerSecrets } from '../../shared/events/handler-secrets.ts'
 import type { EventHandler, EventHandlers, Handled, HandledEvent } from '../../shared/events/handlers.ts'
 import { createIntake } from '../../shared/events/intake.ts'
 import { createProcessor, type OnResults } from '../../shared/events/processor.ts'
@@ -9,6 +10,7 @@ import { createResults } from '../../shared/events/results.ts'
 import { createRunner, type RunnerOptions } from '../../shared/events/runner.ts'
 import { createStreams } from '../../shared/events/streams.ts'
 import { eventKeys } from '../../shared/keys.ts'
+import { createSecrets } from '../../shared/secrets.ts'
 import { createDeadLetters } from '../../shared/streams/dead-letters.ts'
 import { unique } from './app.ts'
 import { startTestBridge } from './bridge.ts'
@@ -40,7 +42,8 @@ export async function startEvents(
   const log = { error: (line: Record<string, unknown>) => void lines.push(line) }
   const tenant = unique('tenant')
   const results = createResults({ redis })
-  const streams = createStreams({ redis, handlers })
+  const handlerSecrets = createHandlerSecrets({ handlers, secrets: createSecrets('a key of the tests') })
+  const streams = createStreams({ redis, handlers, handlerSecrets })
   // Of this tenant alone: tests share a Redis.
   const handled = async () => (await streams.handled()).filter((one) => one.tenant === tenant)
   const intake = createIntake({
@@ -48,7 +51,17 @@ export async function startEvents(
     onAccepted: (tenant, stream) => runner.wake(tenant, stream),
   })
   const processor = createProcessor({
-    ...{ redis, handlers, results, onResults, claimIdleMs, consumer: unique('consumer'), clock: Date, log },
+    ...{
+      redis,
+      handlers,
+      handlerSecrets,
+      results,
+      onResults,
+      claimIdleMs,
+      consumer: unique('consumer'),
+      clock: Date,
+      log,
+    },
   })
   const runner = createRunner({
     ...{ redis, streams: { handled, settings: streams.settings }, processor, clock: Date, log },
@@ -56,7 +69,7 @@ export async function startEvents(
     ...more,
   })
   return {
-    ...{ redis, resp, tenant, streams, intake, results, processor, runner, lines },
+    ...{ redis, resp, tenant, handlerSecrets, streams, intake, results, processor, runner, lines },
     /** Until the test ends, or until it is stopped. */
     run() {
       const stopping = new AbortController()

@@ -1,4 +1,5 @@
 import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
+import type { EventEntry } from '../../shared/events/event.ts'
 import { streamKeys } from '../../shared/keys.ts'
 import type { Argument, Command } from '../../shared/ports/redis.ts'
 import { send } from '../../shared/send.ts'
@@ -10,11 +11,9 @@ export function connect(url: string) {
   const redis = createRedisResp({ url })
   return {
     call: (...command: [string, ...Argument[]]) => send(redis, command, PATIENT),
-    async entries(stream: string): Promise<Record<string, string>[]> {
+    async entries(stream: string): Promise<EventEntry[]> {
       const entries = (await send(redis, ['XRANGE', stream, '-', '+'], PATIENT)) as [string, string[]][]
-      return entries.map(([, flat]) =>
-        Object.fromEntries(flat.flatMap((name, i) => (i % 2 ? [] : [[name, flat[i + 1]!]]))),
-      )
+      return entries.map(([, flat]) => toEntry(flat))
     },
     /** Dead letters 1 … count, a second apart from the beginning of 2026 on, of types `odd` and `even`. */
     async bury(stream: string, count: number): Promise<void> {
@@ -42,3 +41,8 @@ export function connect(url: string) {
     close: redis.close,
   }
 }
+
+const toEntry = (flat: readonly string[]) =>
+  Object.fromEntries(
+    flat.flatMap((name, i) => (i % 2 ? [] : [[name, flat[i + 1]!]])),
+  ) as unknown as EventEntry

@@ -2,12 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, type TestContext } from 'vitest'
 import { createRedisResp } from '../../../shared/drivers/redis-resp.ts'
 import { createRedisRest } from '../../../shared/drivers/redis-rest.ts'
+import { createHandlerSecrets } from '../../../shared/events/handler-secrets.ts'
 import type { EventHandlers } from '../../../shared/events/handlers.ts'
 import { createResults } from '../../../shared/events/results.ts'
 import { queueKeys } from '../../../shared/keys.ts'
 import { createQueueRunner } from '../../../shared/queues/queue-runner.ts'
 import { createQueueWorker } from '../../../shared/queues/queue-worker.ts'
 import { createQueues, jobResultId, type NewQueueJob } from '../../../shared/queues/queues.ts'
+import { createSecrets } from '../../../shared/secrets.ts'
 import { unique } from '../../support/app.ts'
 import { startTestBridge } from '../../support/bridge.ts'
 import { handlerOf } from '../../support/events.ts'
@@ -33,8 +35,9 @@ async function start(
   const lines: Record<string, unknown>[] = []
   const log = { error: (line: Record<string, unknown>) => void lines.push(line) }
   const results = createResults({ redis })
-  const queues = createQueues({ redis, clock: Date, onPushed: () => {} })
-  const worker = createQueueWorker({ redis, handlers, results, leaseMs, clock: Date, log })
+  const handlerSecrets = createHandlerSecrets({ handlers, secrets: createSecrets('a key of the tests') })
+  const queues = createQueues({ redis, handlerSecrets, clock: Date, onPushed: () => {} })
+  const worker = createQueueWorker({ redis, handlers, handlerSecrets, results, leaseMs, clock: Date, log })
   const defer = () => {}
   return {
     ...{ redis, tenant, queue, queues, results, worker, lines },
