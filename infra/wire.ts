@@ -192,12 +192,16 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     const connections = new Set([redis, cacheRedis, vectorRedis.reads, vectorRedis.writes, blockingRedis])
     await Promise.all([...connections].map((connection) => connection?.close()))
   }
-  const hasQueue = env.FUNCTIONS?.includes('search') ?? true
-  const hasEvents = env.FUNCTIONS?.includes('ingest-event') ?? true
+  const has = (name: string) => env.FUNCTIONS?.includes(name) ?? true
+  const hasQueue = has('search')
+  const hasEvents = has('ingest-event')
+  // The semantic cache leaves something to sweep too.
+  const hasSweeps = hasQueue || has('cache-complete')
   const scheduled = async (trigger: string) => {
     log.info({ msg: 'Scheduled', trigger })
     await Promise.all([
-      ...(hasQueue ? [retrieval.sweep(), queue.drain()] : []),
+      ...(hasSweeps ? [retrieval.sweep()] : []),
+      ...(hasQueue ? [queue.drain()] : []),
       ...(hasEvents ? [events.drain(), schedules.drain()] : []),
     ])
   }
@@ -205,7 +209,8 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   const work = async (signal: AbortSignal) => {
     signal.addEventListener('abort', realtime.close, { once: true })
     await Promise.all([
-      ...(hasQueue ? [retrieval.keepSwept(signal), queue.run(signal)] : []),
+      ...(hasSweeps ? [retrieval.keepSwept(signal)] : []),
+      ...(hasQueue ? [queue.run(signal)] : []),
       ...(hasEvents ? [events.run(signal), schedules.run(signal)] : []),
     ])
   }
