@@ -97,10 +97,14 @@ export function parseJson(text: string, param = 'body'): unknown {
   return value
 }
 
-/** Loops and no lists of its own: it looks at every value of a batch. */
+/** Loops and no lists of its own: it looks at every number of a vector and every value of a batch. */
 function isWithin(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return true
   if (levels === 0) return false
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) if (!isWithin(value[i], levels - 1)) return false
+    return true
+  }
   for (const name in value) if (!isWithin((value as Record<string, unknown>)[name], levels - 1)) return false
   return true
 }

@@ -24,7 +24,7 @@ const Listen = z.object({
   last_event_id: z.string().optional().describe('like the header `Last-Event-ID`, which comes first'),
   since: z.iso.datetime({ offset: true }).optional().describe('from that time on, where there is no last id'),
   as: As.optional().describe('the name under which this connection is present'),
-  token: z.string().max(8192).optional().describe('of `POST /v1/realtime/tokens`, instead of a key'),
+  token: z.string().max(8192).optional().describe('of `POST /v1/realtime-tokens`, instead of a key'),
 })
 const NewMessage = z.strictObject({
   data: z.json(),
@@ -96,7 +96,7 @@ export function realtime({ realtime, readers, presence, channelTokens, admission
 
   return new Hono<App>()
     .post(
-      '/v1/realtime/tokens',
+      '/v1/realtime-tokens',
       describeRoute({
         summary: 'Make a short-lived token that lets a browser read channels',
         responses: replies(201, 'The token', Token),

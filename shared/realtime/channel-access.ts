@@ -53,7 +53,7 @@ export function createChannelTokens({ keyring, clock }: { keyring: Keyring; cloc
       if (!sameSecret(given, keyring.sign(PURPOSE, text))) throw refused('This token is not one of this hub.')
       const grant: ChannelGrant = JSON.parse(Buffer.from(text, 'base64url').toString())
       if (grant.expiresAt <= clock.now()) {
-        throw refused('This token has expired. Make another: POST /v1/realtime/tokens.', 'token_expired')
+        throw refused('This token has expired. Make another: POST /v1/realtime-tokens.', 'token_expired')
       }
       return grant
     },

@@ -45,10 +45,10 @@ export function checkWritable(channel: string): void {
 }
 
 function checkChannel(channel: string): void {
-  // `t:` begins what belongs to other tenants; `tokens` is a route.
-  if (CHANNEL.test(channel) && !channel.startsWith('t:') && channel !== 'tokens') return
+  // `t:` begins what belongs to other tenants.
+  if (CHANNEL.test(channel) && !channel.startsWith('t:')) return
   throw badChannel(
-    'use A-Z a-z 0-9 _ . - and single colons between, 128 at most, not `tokens`, and not `t:` first',
+    'use A-Z a-z 0-9 _ . - and single colons between, 128 at most, and not `t:` first',
   )
 }
 

@@ -198,7 +198,7 @@ describe('who may', () => {
   })
 
   async function tokenOf(app: TestApp, header: Record<string, string>, body: object) {
-    const reply = await app.send('POST', '/v1/realtime/tokens', body, header)
+    const reply = await app.send('POST', '/v1/realtime-tokens', body, header)
     return { status: reply.status, ...((await reply.json()) as { token: string; expires_at: string }) }
   }
 
@@ -223,7 +223,7 @@ describe('who may', () => {
       status: 401,
     })
     for (const channels of [['news'], ['*'], ['cha*']]) {
-      expect(await failure(app.send('POST', '/v1/realtime/tokens', { channels }, header))).toMatchObject(
+      expect(await failure(app.send('POST', '/v1/realtime-tokens', { channels }, header))).toMatchObject(
         forbidden,
       )
     }
