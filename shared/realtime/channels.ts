@@ -47,9 +47,7 @@ export function checkWritable(channel: string): void {
 function checkChannel(channel: string): void {
   // `t:` begins what belongs to other tenants.
   if (CHANNEL.test(channel) && !channel.startsWith('t:')) return
-  throw badChannel(
-    'use A-Z a-z 0-9 _ . - and single colons between, 128 at most, and not `t:` first',
-  )
+  throw badChannel('use A-Z a-z 0-9 _ . - and single colons between, 128 at most, and not `t:` first')
 }
 
 function readMessage(id: string, fields: Record<string, string>): RealtimeMessage {
