@@ -51,6 +51,11 @@ interface Known {
   id: string
 }
 
+interface Place {
+  index: VectorIndex
+  vector: Float32Array
+}
+
 export interface Near {
   entry: CompletionEntry
   similarity: number
@@ -75,6 +80,8 @@ const SWEEP_LEASE_MS = 60_000
 export function createSemanticCache(options: SemanticCacheOptions) {
   const { embeddings, vectors, keys, redis, cacheRedis, minSimilarity, guard, clock, onFailure } = options
   const created = new Set<string>()
+  /** A question that is looked for and then remembered is embedded once. */
+  const placed = new WeakMap<SemanticQuestion, Place>()
 
   return {
     sweep,
@@ -170,14 +177,16 @@ export function createSemanticCache(options: SemanticCacheOptions) {
 
   /** Where a question lies. */
   async function place(
-    { prompt }: SemanticQuestion,
+    question: SemanticQuestion,
     caller: Caller,
     defer: SemanticLook['defer'],
     signal: AbortSignal,
-  ) {
+  ): Promise<Place> {
+    const known = placed.get(question)
+    if (known) return known
     const target = embeddings.resolve()
     const model = `${target.provider}/${target.model}`
-    const text = { texts: [prompt], purpose: 'query' as const }
+    const text = { texts: [question.prompt], purpose: 'query' as const }
     const embedded = await embeddings.embed({ caller, model, isGiven: true, ...text, signal, defer })
     const vector = embedded.vectors[0]!
     const index = indexOf(caller.tenant, target, vector.length)
@@ -186,7 +195,9 @@ export function createSemanticCache(options: SemanticCacheOptions) {
       await vectors.create(index, { signal })
       created.add(name)
     }
-    return { index, vector }
+    const found = { index, vector }
+    placed.set(question, found)
+    return found
   }
 
   async function forget(index: VectorIndex, chunk: ChunkRef) {

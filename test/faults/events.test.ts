@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from '@redis/client'
 import { describe, expect, inject, it } from 'vitest'
 import { startTestBridge } from '../support/bridge.ts'
 import { ADMIN_KEY, startLambdaHub, startNodeHub, startWorkerHub, until } from '../support/hub.ts'
+import { untilLeftAlone } from '../support/idle.ts'
 import { startProvider } from '../support/provider.ts'
 import { startTestRedis } from '../support/redis.ts'
 import { runEventFaults } from './event-faults.ts'
@@ -112,29 +112,13 @@ describe.each([
       JSON.stringify({ handler: { type: 'store' }, at: 'then' }),
     )
     await client.rPush('queue:mail', 'lost')
-    let before = -1
-    await until('Redis is left alone for two seconds', async () => {
-      const now = await commands()
-      if (now === before) return true
-      before = now
-      await sleep(2_000)
-      return false
-    })
+    await untilLeftAlone(client)
     await hub.fireSchedule()
     for (const id of ['lost-orders', 'lost-keyed', 'mail:lost']) expect(await there(id)).toMatchObject({ id })
     for (const stream of ['orders', 'keyed', 'quiet']) {
       expect(await client.xInfoGroups(`events:${stream}`)).toMatchObject([
         { name: 'hub', pending: 0, lag: 0 },
       ])
-    }
-
-    /** But those of the connections themselves. */
-    async function commands() {
-      const lines = [...(await client.info('commandstats')).matchAll(/cmdstat_([^:]+):calls=(\d+)/g)]
-      return lines.reduce(
-        (sum, [, name, calls]) => (/^(ping|info)$/.test(name!) ? sum : sum + Number(calls)),
-        0,
-      )
     }
   }, 120_000)
 })

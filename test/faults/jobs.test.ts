@@ -11,6 +11,7 @@ import {
   type TestHub,
   until,
 } from '../support/hub.ts'
+import { untilLeftAlone } from '../support/idle.ts'
 import { startProvider } from '../support/provider.ts'
 import { startTestRedis } from '../support/redis.ts'
 
@@ -177,26 +178,10 @@ describe.each([
       ...{ tenant: 'default', key: '', index: 'docs', job: job.id, at: String(Date.now()), n: '0' },
       document: JSON.stringify(replayed[0]),
     })
-    let before = -1
-    await until('Redis is left alone for two seconds', async () => {
-      const now = await commands()
-      if (now === before) return true
-      before = now
-      await sleep(2_000)
-      return false
-    })
+    await untilLeftAlone(client)
     await hub.fireSchedule()
     await until('it is written', async () =>
       (await call(hub, 'GET', '/v1/indexes/docs/documents/d0')).body.text.startsWith('Another'),
     )
-
-    /** But those of the connections themselves. */
-    async function commands() {
-      const lines = [...(await client.info('commandstats')).matchAll(/cmdstat_([^:]+):calls=(\d+)/g)]
-      return lines.reduce(
-        (sum, [, name, calls]) => (/^(ping|info)$/.test(name!) ? sum : sum + Number(calls)),
-        0,
-      )
-    }
   }, 120_000)
 })
