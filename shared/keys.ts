@@ -184,6 +184,72 @@ export function channelKeys(tenant: string, channel: string) {
   }
 }
 
+/**
+ * Hash: settings and state of an agent. Streams: working memory, journal, messages that came, messages to send. Hash: the model's
+ * answer and tool calls of the running step. Strings: results by operation id, messages by id; kept for a day.
+ */
+export function agentKeys(tenant: string, id: string) {
+  const agent = `${prefix(tenant)}agent:${id}`
+  return {
+    agent,
+    memory: `{${agent}}:memory`,
+    steps: `{${agent}}:steps`,
+    inbox: `{${agent}}:inbox`,
+    outbox: `{${agent}}:outbox`,
+    calls: `{${agent}}:calls`,
+    operation: (operation: string) => `{${agent}}:op:${escapeId(operation)}`,
+    seen: (message: string) => `{${agent}}:seen:${escapeId(message)}`,
+  }
+}
+
+/** Sorted set of a tenant's agents, all with score 0. */
+export const agentIdsKey = (tenant: string) => `${prefix(tenant)}agents`
+
+/** Sorted set of the whole hub: `<tenant>/<id>` of agents that somebody must look after, by when (Unix ms). */
+export const AGENTS_DUE_KEY = 'agents:due'
+
+/** Pub/sub channel: an agent is due now. */
+export const AGENTS_DUE = 'agents:due:now'
+
+/** Channel of one agent's own events; the tenant's are `agent:tasks`, `agent:events` and `agent:logs`. */
+export const agentChannel = (id: string) => `agent:${id}:events`
+
+/** Hash: memory id → memory of an agent; hash: of a text → memory id; sorted set: memory ids by when they were made (Unix ms). */
+export function longMemoryKeys(tenant: string, agent: string) {
+  const { agent: base } = agentKeys(tenant, agent)
+  return { entries: `{${base}}:facts`, hashes: `{${base}}:facts:hashes`, times: `{${base}}:facts:times` }
+}
+
+/**
+ * Hash: task id → task. Waiting ones (list), assigned ones by when somebody looks after them (sorted set, Unix ms), executors (hash: id →
+ * topics), idle ones (sorted set: id, by since when).
+ */
+export function taskKeys(tenant: string) {
+  const tasks = `${prefix(tenant)}tasks`
+  return {
+    tasks,
+    waiting: `{${tasks}}:waiting`,
+    assigned: `{${tasks}}:assigned`,
+    executors: `{${tasks}}:executors`,
+    idle: `{${tasks}}:idle`,
+  }
+}
+
+/** Set of the whole hub: tenants that have tasks. */
+export const TASK_TENANTS_KEY = 'tasks:tenants'
+
+/** List: results that a planner's tasks brought, the latest first. */
+export const taskResultsKey = (tenant: string, planner: string) => `${prefix(tenant)}agent:${planner}:results`
+
+/** String: a tool's result. */
+export const toolCacheKey = (tenant: string, hash: string) => `${prefix(tenant)}tool:cache:${hash}`
+
+/** Hash: field → value, version, and who wrote it. */
+export const knowledgeKey = (tenant: string, topic: string) => `${prefix(tenant)}knowledge:${topic}`
+
+/** Sorted set of a tenant's topics, all with score 0. */
+export const knowledgeTopicsKey = (tenant: string) => `${prefix(tenant)}knowledge`
+
 /** Hash of a tenant: source → how its webhooks are verified and where they go. */
 export const webhookSourcesKey = (tenant: string) => `${prefix(tenant)}webhooks`
 

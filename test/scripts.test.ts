@@ -54,7 +54,7 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
       (tenant: string) => [documentKey(tenant, 'docs', 'a:{b}#1')],
     ]),
   ),
-  'claim-sweeps': () => [SWEEPS_KEY],
+  'claim-due': () => [SWEEPS_KEY],
   'claim-schedules': () => [SCHEDULES_DUE_KEY, SCHEDULES_RUNS_KEY],
   'move-schedule': () => [SCHEDULES_DUE_KEY, SCHEDULES_RUNS_KEY],
   'replace-field': (tenant) => [indexesKey(tenant)],

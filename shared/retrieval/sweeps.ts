@@ -2,7 +2,7 @@ import { indexesKey, SWEEPS_KEY } from '../keys.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Redis } from '../ports/redis.ts'
 import type { ChunkRef, Vectors } from '../ports/vectors.ts'
-import { claimSweepsScript, replaceFieldScript } from '../scripts.generated.ts'
+import { claimDueScript, replaceFieldScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
 import { dropCitedBy } from './cited-by.ts'
 import { look, must, pageOf, refsOf, strike, swept } from './document-state.ts'
@@ -49,7 +49,7 @@ export function createSweeps({ redis, cacheRedis, vectors, documentSweeps, clock
       while (done < limit && clock.now() < untilMs) {
         signal?.throwIfAborted()
         const claim = {
-          script: claimSweepsScript,
+          script: claimDueScript,
           keys: [SWEEPS_KEY],
           args: [Math.min(BATCH, limit - done), LEASE_MS],
         }

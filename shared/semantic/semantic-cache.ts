@@ -7,7 +7,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { EmbeddingTarget } from '../ports/embedder.ts'
 import type { Redis } from '../ports/redis.ts'
 import type { ChunkRef, VectorIndex, VectorKeys, Vectors } from '../ports/vectors.ts'
-import { claimSweepsScript } from '../scripts.generated.ts'
+import { claimDueScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
 import { type GuardOptions, judge } from './guard.ts'
 import type { SemanticQuestion } from './semantic-question.ts'
@@ -124,7 +124,7 @@ export function createSemanticCache(options: SemanticCacheOptions) {
     for (let done = 0; done < limit && clock.now() < untilMs; ) {
       signal?.throwIfAborted()
       const claim = {
-        script: claimSweepsScript,
+        script: claimDueScript,
         keys: [QUESTIONS_KEY],
         args: [SWEPT_AT_ONCE, SWEEP_LEASE_MS],
       }

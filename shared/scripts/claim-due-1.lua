@@ -1,7 +1,7 @@
--- Hands out what is due to be swept, each to one sweeper at a time.
--- KEYS: 1 sweeps (sorted set: what, by when in Unix ms)
+-- Hands out what is due, each to one at a time.
+-- KEYS: 1 sorted set: what, by when it is due (Unix ms)
 -- ARGV: 1 most of them · 2 for how many ms nobody else gets them
--- Returns: what is due; it stays in the set until its sweeper removes it.
+-- Returns: what is due; it stays in the set until who got it removes it.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = redis.call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])
