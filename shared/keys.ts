@@ -250,6 +250,37 @@ export const knowledgeKey = (tenant: string, topic: string) => `${prefix(tenant)
 /** Sorted set of a tenant's topics, all with score 0. */
 export const knowledgeTopicsKey = (tenant: string) => `${prefix(tenant)}knowledge`
 
+/** Hash: what is known of a version of a model; its bytes in parts, as base64, beside it. */
+export function modelKeys(tenant: string, name: string, version: string) {
+  const model = `${prefix(tenant)}model:${name}:${version}`
+  return { model, blob: (part: number) => `{${model}}:blob:${part}` }
+}
+
+/** Hash of a tenant: model → its versions and labels (JSON). */
+export const modelsKey = (tenant: string) => `${prefix(tenant)}models`
+
+/** Pub/sub channel: `<tenant>/<model>` whose versions or labels changed. */
+export const MODELS_CHANGED = 'models:changed'
+
+/** Hash of a tenant: name → pipeline (JSON). */
+export const pipelinesKey = (tenant: string) => `${prefix(tenant)}pipelines`
+
+/** Hash of a tenant: view → its features (JSON). */
+export const featureViewsKey = (tenant: string) => `${prefix(tenant)}features`
+
+/** Hash: feature values of an entity, and their event times. */
+export const featureKey = (tenant: string, view: string, entity: string) =>
+  `${prefix(tenant)}feature:${view}:${escapeId(entity)}`
+
+/** Hash of a tenant: dataset → its bounds (JSON). */
+export const datasetsKey = (tenant: string) => `${prefix(tenant)}datasets`
+
+/** Stream: rows; hash: row id → its label, which came later. */
+export function datasetKeys(tenant: string, name: string) {
+  const rows = `${prefix(tenant)}dataset:${name}`
+  return { rows, labels: `{${rows}}:labels` }
+}
+
 /** Hash of a tenant: source → how its webhooks are verified and where they go. */
 export const webhookSourcesKey = (tenant: string) => `${prefix(tenant)}webhooks`
 
