@@ -3,9 +3,9 @@ import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
 import { shownRule } from '../shared/alerts/alert-rules.ts'
 import { HubError } from '../shared/errors.ts'
+import { FilterSchema } from '../shared/filter-schema.ts'
 import { NAME } from '../shared/keys.ts'
 import type { App, Deps } from './deps.ts'
-import { FilterSchema } from './filter-schema.ts'
 import { admitted, json, replies } from './http.ts'
 
 const Name = z.string().regex(NAME, 'must be 1 to 64 of A-Z a-z 0-9 _ . -')

@@ -15,12 +15,14 @@ export interface AppOptions {
   /** No admin key: serve loopback only, and no page of another site. */
   localOnly: boolean
   maxBodyBytes: number
+  /** Of a model that is uploaded. */
+  maxModelBytes: number
 }
 
 /** All chosen functions as one Hono app. Throws when a name is not in the table. */
 export function createApp(
   deps: Deps,
-  { functions = Object.keys(table), localOnly, maxBodyBytes }: AppOptions,
+  { functions = Object.keys(table), localOnly, maxBodyBytes, maxModelBytes }: AppOptions,
 ) {
   const app = new Hono<App>()
     .onError((error, c) => {
@@ -41,7 +43,7 @@ export function createApp(
       return c.json(new HubError({ code: 'not_found', status: 404, message }), 404)
     })
     .use(requestId())
-    .use(bounded(maxBodyBytes))
+    .use(bounded(maxBodyBytes, maxModelBytes))
   if (localOnly) {
     app.use(async (c, next) => {
       refuseForeigners(c.req.header('host'), c.req.header('origin'))
@@ -77,20 +79,27 @@ export function createApp(
 }
 
 /** Reads no more than that. A body of stated length is judged by it: looking at the body itself costs Node dearly. */
-function bounded(maxSize: number): MiddlewareHandler<App> {
-  const onError = () => {
-    throw tooLarge(maxSize)
-  }
-  const counting = bodyLimit({ maxSize, onError })
+function bounded(most: number, mostOfModels: number): MiddlewareHandler<App> {
+  const ofBodies = bound(most, 'HUB_MAX_BODY_BYTES')
+  const ofModels = bound(mostOfModels, 'HUB_MODEL_MAX_BYTES')
   return (c, next) => {
+    const isModel = c.req.method === 'PUT' && /^\/v2\/models\/[^/]+\/versions\/[^/]+$/.test(c.req.path)
+    const { maxSize, refuse, counting } = isModel ? ofModels : ofBodies
     const length = c.req.header('content-length')
     if (length !== undefined && c.req.header('transfer-encoding') === undefined) {
-      return Number(length) > maxSize ? onError() : next()
+      return Number(length) > maxSize ? refuse() : next()
     }
     // The gateway bounds what it proxies while it streams.
     const isStreamed = c.req.path.startsWith('/gateway/')
     return isStreamed || c.req.method === 'GET' || c.req.method === 'HEAD' ? next() : counting(c, next)
   }
+}
+
+function bound(maxSize: number, variable: string) {
+  const refuse = () => {
+    throw tooLarge(maxSize, variable)
+  }
+  return { maxSize, refuse, counting: bodyLimit({ maxSize, onError: refuse }) }
 }
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i
@@ -103,11 +112,11 @@ function refuseForeigners(host = '', origin?: string) {
   throw new HubError({ code: 'local_only', status: 403, message })
 }
 
-const tooLarge = (bytes: number) =>
+const tooLarge = (bytes: number, variable: string) =>
   new HubError({
     code: 'body_too_large',
     status: 413,
-    message: `The body is larger than ${bytes} bytes. HUB_MAX_BODY_BYTES sets the bound.`,
+    message: `The body is larger than ${bytes} bytes. ${variable} sets the bound.`,
   })
 
 const fromHono = (error: HTTPException) =>

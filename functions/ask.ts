@@ -3,10 +3,10 @@ import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
 import { readCacheDirectives } from '../shared/completions/cache-directives.ts'
 import { readCompleted } from '../shared/completions/read-completed.ts'
+import { FilterSchema } from '../shared/filter-schema.ts'
 import { NAME } from '../shared/keys.ts'
 import { headersOf, renderStream } from './completion-reply.ts'
 import type { App, Deps } from './deps.ts'
-import { FilterSchema } from './filter-schema.ts'
 import { claimed, json, replies } from './http.ts'
 
 const Text = z.string().max(10_000)

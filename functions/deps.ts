@@ -1,8 +1,17 @@
 import type { Admission, Caller, Claim } from '../shared/admission.ts'
+import type { AgentMail } from '../shared/agents/agent-mail.ts'
+import type { Agents } from '../shared/agents/agents.ts'
+import type { Drive } from '../shared/agents/drive.ts'
+import type { Knowledge } from '../shared/agents/knowledge.ts'
+import type { LongMemory } from '../shared/agents/memory.ts'
+import type { TaskBoard } from '../shared/agents/tasks.ts'
 import type { AlertRules } from '../shared/alerts/alert-rules.ts'
 import type { CompletionCache } from '../shared/completions/completion-cache.ts'
 import type { Look } from '../shared/completions/completion-look.ts'
 import type { Completions } from '../shared/completions/completions.ts'
+import type { DatasetReader } from '../shared/datasets/dataset-reader.ts'
+import type { Datasets } from '../shared/datasets/datasets.ts'
+import type { Skew } from '../shared/datasets/skew-report.ts'
 import type { Embeddings } from '../shared/embeddings/embeddings.ts'
 import type { DeadEvents } from '../shared/events/dead-events.ts'
 import type { HandlerSecrets } from '../shared/events/handler-secrets.ts'
@@ -10,9 +19,15 @@ import type { EventHandlers } from '../shared/events/handlers.ts'
 import type { Intake } from '../shared/events/intake.ts'
 import type { Results } from '../shared/events/results.ts'
 import type { Streams } from '../shared/events/streams.ts'
+import type { FeatureViews } from '../shared/features/feature-views.ts'
+import type { Features } from '../shared/features/features.ts'
 import type { HttpGateway } from '../shared/http-gateway/http-gateway.ts'
 import type { HttpRoutes } from '../shared/http-gateway/http-routes.ts'
 import type { HubKeys } from '../shared/hub-keys.ts'
+import type { Infer } from '../shared/inference/infer.ts'
+import type { Models } from '../shared/inference/models.ts'
+import type { Oip } from '../shared/inference/oip.ts'
+import type { Serving } from '../shared/inference/serving.ts'
 import type { Budgets } from '../shared/metering/budgets.ts'
 import type { Usage } from '../shared/metering/usage.ts'
 import type { Breakers } from '../shared/models/breakers.ts'
@@ -78,6 +93,21 @@ export interface Deps {
   handlerSecrets: HandlerSecrets
   results: Results
   queues: Queues
+  models: Models
+  serving: Serving
+  infer: Infer
+  oip: Oip
+  featureViews: FeatureViews
+  features: Features
+  datasets: Datasets
+  datasetReader: DatasetReader
+  skew: Skew
+  agents: Agents
+  agentDrive: Drive
+  agentMail: AgentMail
+  longMemory: LongMemory
+  tasks: TaskBoard
+  knowledge: Knowledge
   httpRoutes: HttpRoutes
   httpGateway: HttpGateway
   outgoing: Outgoing

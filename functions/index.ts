@@ -1,7 +1,10 @@
+import { agentStep } from './agent-step.ts'
 import { ask } from './ask.ts'
 import { cacheComplete } from './cache-complete.ts'
 import { embed } from './embed.ts'
+import { features } from './features.ts'
 import { gateway } from './gateway.ts'
+import { infer } from './infer.ts'
 import { ingestEvent } from './ingest-event.ts'
 import { keys } from './keys.ts'
 import { modelRoutes } from './model-routes.ts'
@@ -17,7 +20,10 @@ export const table = {
   embed,
   search,
   ask,
+  'agent-step': agentStep,
   'ingest-event': ingestEvent,
+  infer,
+  features,
   keys,
   'model-routes': modelRoutes,
   platform,

@@ -1,6 +1,7 @@
-import { toHubError } from '../shared/errors.ts'
+import { HubError, toHubError } from '../shared/errors.ts'
 import type { Reader } from '../shared/realtime/reader.ts'
 import type { RealtimeMessage } from '../shared/realtime/realtime.ts'
+import { justBefore, parseStreamId } from '../shared/realtime/stream-ids.ts'
 
 /** Comments tell a channel on which nothing happens from a connection that is dead. */
 const HEARTBEAT_MS = 15_000
@@ -91,4 +92,13 @@ function toEvent({ id, type, data, kept }: Partial<RealtimeMessage> & { data: st
   const name = type ? `event: ${type.replace(/[\r\n]/g, ' ')}\n` : ''
   const head = id && kept !== false ? `${name}id: ${id}\n` : name
   return `${head}data: ${data.replace(/\r\n|\r|\n/g, '\ndata: ')}\n\n`
+}
+
+/** Where a reader goes on: after that id, or from that time; undefined: with what comes. Throws 400. */
+export function startOf(lastId: string | undefined, since?: string): string | undefined {
+  if (lastId === undefined) return since === undefined ? undefined : justBefore(Date.parse(since))
+  const id = parseStreamId(lastId)
+  if (id) return id
+  const message = 'Last-Event-ID: must be an id of this channel, such as 1763890000000-0.'
+  throw new HubError({ code: 'invalid_value', status: 400, message, param: 'last_event_id' })
 }

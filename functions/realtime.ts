@@ -9,14 +9,13 @@ import {
   checkChannelAccess,
   checkGrant,
 } from '../shared/realtime/channel-access.ts'
-import { channelSource, checkWritable } from '../shared/realtime/channels.ts'
+import { channelSource, checkOfMessages, checkWritable } from '../shared/realtime/channels.ts'
 import { PRESENT_NAME } from '../shared/realtime/presence.ts'
 import { MESSAGE_TYPE } from '../shared/realtime/realtime.ts'
-import { justBefore, parseStreamId } from '../shared/realtime/stream-ids.ts'
 import { createRecall } from '../shared/recall.ts'
 import type { App, Deps } from './deps.ts'
 import { admitted, json, query, replies } from './http.ts'
-import { toEventStream } from './realtime-events.ts'
+import { startOf, toEventStream } from './realtime-events.ts'
 
 const As = z.string().regex(PRESENT_NAME, 'must be 1 to 64 of A-Z a-z 0-9 _ . @ -')
 
@@ -123,7 +122,7 @@ export function realtime({ realtime, readers, presence, channelTokens, admission
       async (c) => {
         const channel = c.req.param('channel')
         const { token, as, since, last_event_id } = c.req.valid('query')
-        if (as !== undefined) checkWritable(channel) // where the channel can be told of it
+        if (as !== undefined) checkOfMessages(channel) // where the channel can be told of it
         const grant = await admitReader(c, channel, token, as)
         const after = startOf(c.req.header('last-event-id') || last_event_id, since)
         const reader = await readers.open(grant.tenant, channel, { after, as })
@@ -178,14 +177,6 @@ export function realtime({ realtime, readers, presence, channelTokens, admission
         })
       },
     )
-}
-
-function startOf(lastId: string | undefined, since: string | undefined): string | undefined {
-  if (lastId === undefined) return since === undefined ? undefined : justBefore(Date.parse(since))
-  const id = parseStreamId(lastId)
-  if (id) return id
-  const message = 'Last-Event-ID: must be an id of this channel, such as 1763890000000-0.'
-  throw new HubError({ code: 'invalid_value', status: 400, message, param: 'last_event_id' })
 }
 
 const tokenOver = () =>

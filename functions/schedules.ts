@@ -44,7 +44,8 @@ const http = {
 const Source = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('event'),
-    stream: Name,
+    stream: Name.optional(),
+    agent: Name.optional().describe('instead of `stream`: it takes the event up in a step of its own'),
     event_type: EventType.optional().describe('`hub.schedule` by default'),
     data: z.unknown().optional(),
   }),
@@ -116,8 +117,15 @@ const ScheduleBody = z
     message: 'is missing: what is pulled goes to `{"stream"}` or `{"index"}`',
     path: ['target'],
   })
+  .refine(
+    ({ source }) => source.type !== 'event' || (source.stream === undefined) !== (source.agent === undefined),
+    {
+      message: 'needs `stream` or `agent`, and not both',
+      path: ['source'],
+    },
+  )
   .refine(({ source, target }) => source.type !== 'event' || target === undefined, {
-    message: 'is not of an event, whose `source.stream` says where it goes',
+    message: 'is not of an event, whose `source` says where it goes',
     path: ['target'],
   })
   .refine(({ source }) => source.type !== 's3' || !source.access_key_id === !source.secret_access_key, {

@@ -28,22 +28,22 @@ const NewSource = z.strictObject({
     .max(30 * 86_400)
     .optional()
     .describe('how long the secret before is taken as well; a day by default'),
-  target: z.union([z.strictObject({ stream: Name }), z.strictObject({ agent: z.string().max(200) })]),
+  target: z.union([z.strictObject({ stream: Name }), z.strictObject({ agent: Name })]),
 })
 const Source = z.object({
   source: z.string(),
   scheme: Scheme,
-  target: z.object({ stream: z.string() }),
+  target: z.union([z.object({ stream: z.string() }), z.object({ agent: z.string() })]),
   path: z.string().describe('where the sender is to call'),
   previous_secret_until: z.string().nullable().describe('until then the secret before is taken as well'),
   created_at: z.string(),
   updated_at: z.string(),
 })
 
-export type WebhookDeps = Pick<Deps, 'webhookSources' | 'intake' | 'clock' | 'admission'>
+export type WebhookDeps = Pick<Deps, 'webhookSources' | 'intake' | 'agentMail' | 'clock' | 'admission'>
 
 /** `/v1/webhooks`: what others send. The signature is the credential. */
-export function webhooks({ webhookSources, intake, clock, admission }: WebhookDeps) {
+export function webhooks({ webhookSources, intake, agentMail, clock, admission }: WebhookDeps) {
   const admin = admitted(admission, 'admin')
   return new Hono<App>()
     .get(
@@ -59,7 +59,8 @@ export function webhooks({ webhookSources, intake, clock, admission }: WebhookDe
     .put(
       '/v1/webhooks/:source',
       describeRoute({
-        summary: 'Let a sender’s webhooks into a stream; with another secret, both are taken for a while',
+        summary:
+          'Let a sender’s webhooks into a stream or to an agent; with another secret, both are taken for a while',
         responses: replies(200, 'The source without its secret', Source),
       }),
       admin,
@@ -68,9 +69,7 @@ export function webhooks({ webhookSources, intake, clock, admission }: WebhookDe
       async (c) => {
         const source = c.req.param('source')
         if (!NAME.test(source)) throw badName()
-        const { target, ...given } = c.req.valid('json')
-        if ('agent' in target) throw noAgents()
-        return c.json(await webhookSources.put(tenantOf(c), source, { ...given, target }))
+        return c.json(await webhookSources.put(tenantOf(c), source, c.req.valid('json')))
       },
     )
     .get(
@@ -96,7 +95,7 @@ export function webhooks({ webhookSources, intake, clock, admission }: WebhookDe
     .post(
       '/v1/webhooks/:source',
       describeRoute({
-        summary: 'Take a signed webhook: an event of the source’s stream',
+        summary: 'Take a signed webhook: an event for the source’s stream or agent',
         description:
           'Needs no key: the signature is checked over the body’s bytes. A signed time may be five minutes off. Sent again, it is a duplicate and stored once.',
         security: [],
@@ -115,6 +114,12 @@ export function webhooks({ webhookSources, intake, clock, admission }: WebhookDe
         const signedHash = verifyWebhook(scheme, request, secrets, clock.now())
         const received = toEvent(scheme, request, { source, signedHash })
         if ('answer' in received) return c.text(received.answer.text)
+        if ('agent' in target) {
+          const { event } = received
+          const isNew = await agentMail.sendEvent(tenant, target.agent, event, c.env.defer)
+          const [accepted, duplicates] = isNew ? [1, 0] : [0, 1]
+          return c.json({ accepted, duplicates, events: [{ id: event.id }] }, 202)
+        }
         // As long as its signed time would hold: a replay must find it remembered.
         const call = { defer: c.env.defer, dedupeSeconds: 2 * TOLERANCE_SECONDS, nameOf: () => 'event' }
         return c.json(await intake.acceptMixed(tenant, target.stream, [received], call), 202)
@@ -128,12 +133,4 @@ const badName = () =>
     status: 400,
     message: 'source must be 1 to 64 of A-Z a-z 0-9 _ . -',
     param: 'source',
-  })
-
-const noAgents = () =>
-  new HubError({
-    code: 'not_implemented',
-    status: 501,
-    message: 'Webhooks go to streams: this hub has no agents. Give `target: {"stream": "…"}`.',
-    param: 'target.agent',
   })

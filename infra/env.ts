@@ -103,6 +103,9 @@ export const Env = z
     HUB_DEFAULT_PROVIDER: text(
       'Where bare model names go; by default the first provider with a key, else `local`.',
     ),
+    HUB_AGENT_MODEL: text(
+      'Answers agents that name no model. By default `local/local`, which calls the tools that `@tool name {json}` lines of its instructions ask for.',
+    ),
     HUB_ASK_MODEL: text(
       'Answers `POST /v1/ask` where no model is named. By default `local/local`, which quotes the best sentences.',
     ),
@@ -152,6 +155,33 @@ export const Env = z
       .min(1024)
       .default(20 * 1024 * 1024)
       .describe('Bound of a request body.'),
+    HUB_REDISAI_URL: z
+      .url({ protocol: /^rediss?$/, error: 'must look like redis://user:password@host:6379' })
+      .optional()
+      .describe(
+        'A Redis with RedisAI that runs models, in place of ONNX Runtime. Without it `REDIS_URL` runs what ONNX Runtime does not, where it has RedisAI.',
+      ),
+    HUB_MODEL_MAX_BYTES: z.coerce
+      .number()
+      .int()
+      .min(1024)
+      .default(128 * 1024 * 1024)
+      .describe('Bound of a model that is uploaded.'),
+    HUB_MODEL_MEMORY_BYTES: z.coerce
+      .number()
+      .int()
+      .min(1024)
+      .default(512 * 1024 * 1024)
+      .describe('Memory of all loaded models together: the least recently used ones make room.'),
+    HUB_INFERENCE_BATCH_MS: z.coerce
+      .number()
+      .min(0)
+      .max(1_000)
+      .default(1)
+      .describe(
+        'How long a request may wait to be joined with others while its model is busy; 0: each runs alone.',
+      ),
+    HUB_INFERENCE_TIMEOUT_SECONDS: seconds.default(30).describe('Longest run of a model.'),
     HUB_USAGE_DAYS: z.coerce.number().int().min(1).default(90).describe('How long usage is kept, in days.'),
     HUB_RESERVATION_SECONDS: seconds
       .default(600)

@@ -7,6 +7,7 @@ import { createDictionary } from '../shared/drivers/dictionary-english.ts'
 import { createEmbedderLocal } from '../shared/drivers/embedder-local.ts'
 import { createFetchUndici } from '../shared/drivers/fetch-undici.ts'
 import { createPdfUnpdf } from '../shared/drivers/pdf-unpdf.ts'
+import { createRuntimeOnnx } from '../shared/drivers/runtime-onnx.ts'
 import { createTokenizerGpt } from '../shared/drivers/tokenizer-gpt.ts'
 import { createDeferred } from './deferred.ts'
 import { type Env, readEnv } from './env.ts'
@@ -37,6 +38,7 @@ async function main() {
     countTokens: createTokenizerGpt(),
     localEmbedder: createEmbedderLocal(),
     readPdf: createPdfUnpdf(),
+    modelRuntime: createRuntimeOnnx(),
     isWord: createDictionary(),
     fetch: createFetchUndici(),
     log,

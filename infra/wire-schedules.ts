@@ -27,7 +27,7 @@ interface Wired extends DeliverOptions, Pick<Deps, 'extractText'> {
 /** What tenants want done at its time, and what runs it. */
 export function wireSchedules({ redis, secrets, outgoing, extractText, env, rim, clock, ...into }: Wired) {
   const { drains, log } = rim
-  const { deliver, accept } = createDeliver(into)
+  const { deliver, accept, tell } = createDeliver(into)
   // A run costs some ten calls, and a part of what it brings five more.
   const most = rim.countsCalls ? Math.ceil(env.HUB_REDIS_CALLS / 20) : undefined
   const runPull = createRunPull({
@@ -36,7 +36,7 @@ export function wireSchedules({ redis, secrets, outgoing, extractText, env, rim,
     pulls: { 'http-json': pullHttpJson, rss: pullRss, s3: createPullS3({ extractText }) },
   })
   const scheduleRunner = createScheduleRunner({
-    ...{ redis, clock, runSchedule: createRunSchedule({ secrets, accept, runPull }) },
+    ...{ redis, clock, runSchedule: createRunSchedule({ secrets, accept, tell, runPull }) },
     leaseMs: env.HUB_CLAIM_SECONDS * 1_000,
     onError: (cause) => log.error({ msg: 'Schedules', cause }),
   })

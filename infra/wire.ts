@@ -30,6 +30,7 @@ import { createBreakers } from '../shared/models/breakers.ts'
 import { createModelRouter } from '../shared/models/model-router.ts'
 import { createModelRoutes } from '../shared/models/model-routes.ts'
 import type { CountTokens } from '../shared/ports/chat.ts'
+import type { ModelRuntime } from '../shared/ports/model-runtime.ts'
 import type { Outgoing } from '../shared/ports/outgoing.ts'
 import type { ReadPdf } from '../shared/ports/pdf.ts'
 import type { Redis } from '../shared/ports/redis.ts'
@@ -38,8 +39,11 @@ import { createAsk } from '../shared/retrieval/ask.ts'
 import { createCitedAnswers } from '../shared/retrieval/cited-answers.ts'
 import { createSecrets } from '../shared/secrets.ts'
 import { type Env, readEnv } from './env.ts'
+import { wireAgents } from './wire-agents.ts'
 import { wireAlerts } from './wire-alerts.ts'
 import { wireEvents } from './wire-events.ts'
+import { wireFeatures } from './wire-features.ts'
+import { wireInference } from './wire-inference.ts'
 import { wireJobs } from './wire-jobs.ts'
 import { wireRealtime } from './wire-realtime.ts'
 import { wireRetrieval } from './wire-retrieval.ts'
@@ -71,6 +75,8 @@ export interface Rim {
   localEmbedder?: EmbedderLocal
   /** Whether a word is English, where the runtime can carry a dictionary: the semantic cache sees slips of the keyboard by it. */
   isWord?(word: string): boolean
+  /** Runs models in this process, where the runtime can; closed with the hub. */
+  modelRuntime?: ModelRuntime
   /** Reads PDFs, where the runtime can. */
   readPdf?: ReadPdf
   /** How it calls upstreams; Node's own connections, or `fetch` where there are none. */
@@ -85,7 +91,8 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   if (rim.needsAdminKey && !env.HUB_ADMIN_KEY) {
     throw new Error('HUB_ADMIN_KEY is not set: this runtime serves nobody without it. Set it as a secret.')
   }
-  const { redis, cacheRedis, vectorRedis, blockingRedis, connectBlocking } = connect(env, log, rim.freezes)
+  const { redis, cacheRedis, vectorRedis, ...connections } = connect(env, log, rim.freezes)
+  const { blockingRedis, connectBlocking, connectRedisai } = connections
   const clock = Date
   const chatOptions = {
     env: variables,
@@ -141,18 +148,31 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     ...{ redis, connectBlocking, outgoing, secrets, env, rim, clock },
     realtime: realtime.deps.realtime,
   })
-  const events = wireEvents({
-    alerts,
-    ...{ redis, connectBlocking, documents, indexes, search, admission, outgoing, secrets, env, rim, clock },
-  })
-  const schedules = wireSchedules({
-    ...{ redis, secrets, outgoing, admission, documents, indexes, env, rim, clock },
-    ...{ intake: events.deps.intake, extractText: retrieval.deps.extractText },
-  })
+  const inference = wireInference({ redis, connectRedisai, usage, env, rim, clock })
+  const features = wireFeatures({ redis, env, rim, clock })
   const ask = createAsk({
     ...{ search, documents, complete, countTokens },
     citedAnswers: createCitedAnswers({ redis, cacheRedis, hashOf, documents }),
     defaultModel: env.HUB_ASK_MODEL ?? 'local/local',
+  })
+  const agents = wireAgents({
+    ...{ redis, cacheRedis, room, outgoing, breakers, secrets, admission, env, rim, clock },
+    ...{ search, ask, documents, indexes, complete, modelRouter, countTokens },
+    ...{
+      vectors: retrieval.vectors,
+      embeddings: retrieval.deps.embeddings,
+      realtime: realtime.deps.realtime,
+    },
+  })
+  const { agentMail } = agents.deps
+  const events = wireEvents({
+    ...{ alerts, agentMail },
+    features: features.deps.features,
+    ...{ redis, connectBlocking, documents, indexes, search, admission, outgoing, secrets, env, rim, clock },
+  })
+  const schedules = wireSchedules({
+    ...{ redis, secrets, outgoing, admission, documents, indexes, env, rim, clock },
+    ...{ agentMail, intake: events.deps.intake, extractText: retrieval.deps.extractText },
   })
   const app = createApp(
     {
@@ -169,7 +189,10 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
       ...events.deps,
       ...alerts.deps,
       ...schedules.deps,
+      ...features.deps,
+      ...inference.deps,
       ...realtime.deps,
+      ...agents.deps,
       ask,
       httpGateway: createHttpGateway({
         ...{ redis, cacheRedis, admission, limits, outgoing, clock },
@@ -184,17 +207,19 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
       functions: env.FUNCTIONS,
       localOnly: env.HUB_ADMIN_KEY === undefined,
       maxBodyBytes: env.HUB_MAX_BODY_BYTES,
+      maxModelBytes: env.HUB_MODEL_MAX_BYTES,
     },
   )
   const close = async () => {
     realtime.close()
-    await retrieval.close()
+    await Promise.all([retrieval.close(), inference.close()])
     const connections = new Set([redis, cacheRedis, vectorRedis.reads, vectorRedis.writes, blockingRedis])
     await Promise.all([...connections].map((connection) => connection?.close()))
   }
   const has = (name: string) => env.FUNCTIONS?.includes(name) ?? true
   const hasQueue = has('search')
   const hasEvents = has('ingest-event')
+  const hasAgents = has('agent-step')
   // The semantic cache leaves something to sweep too.
   const hasSweeps = hasQueue || has('cache-complete')
   const scheduled = async (trigger: string) => {
@@ -203,6 +228,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
       ...(hasSweeps ? [retrieval.sweep()] : []),
       ...(hasQueue ? [queue.drain()] : []),
       ...(hasEvents ? [events.drain(), schedules.drain()] : []),
+      ...(hasAgents ? [agents.drain()] : []),
     ])
   }
   /** What a runtime that lives on does besides answering, until the signal aborts. */
@@ -211,7 +237,9 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     await Promise.all([
       ...(hasSweeps ? [retrieval.keepSwept(signal)] : []),
       ...(hasQueue ? [queue.run(signal)] : []),
+      ...(has('infer') ? [inference.run(signal)] : []),
       ...(hasEvents ? [events.run(signal), schedules.run(signal)] : []),
+      ...(hasAgents ? [agents.run(signal)] : []),
     ])
   }
   return { app, env, scheduled, work, close }
@@ -227,6 +255,8 @@ export interface Connections {
   blockingRedis?: Redis
   /** One more such connection, for whoever closes it. */
   connectBlocking?: () => Redis
+  /** A connection to where RedisAI may be, for whoever closes it. */
+  connectRedisai?: () => Redis
 }
 
 /** State and cache: two ports, one server by default. */
@@ -237,12 +267,14 @@ export function connectRedis(env: Env, log: Log, patient = false): Connections {
       : log.error({ msg: 'Redis connection', cause })
   const resp = (url: string) => createRedisResp({ url, patient, onError })
   const redis = connectState(env, resp)
+  const redisaiUrl = env.HUB_REDISAI_URL ?? env.REDIS_URL
   const own = () => (env.REDIS_URL ? resp(env.REDIS_URL) : redis)
   return {
     ...{ redis, cacheRedis: connectCache(env, resp) ?? redis },
     vectorRedis: { reads: own(), writes: own() },
     blockingRedis: env.REDIS_URL ? resp(env.REDIS_URL) : undefined,
     connectBlocking: env.REDIS_URL ? () => resp(env.REDIS_URL!) : undefined,
+    connectRedisai: redisaiUrl === undefined ? undefined : () => resp(redisaiUrl),
   }
 }
 

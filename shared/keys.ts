@@ -214,47 +214,78 @@ export const AGENTS_DUE = 'agents:due:now'
 /** Channel of one agent's own events; the tenant's are `agent:tasks`, `agent:events` and `agent:logs`. */
 export const agentChannel = (id: string) => `agent:${id}:events`
 
-/** Hash: memory id → memory of an agent; hash: of a text → memory id; sorted set: memory ids by when they were made (Unix ms). */
+/**
+ * Of an agent. Hash: memory id → memory (JSON), `<id>:forgotten` → since when (Unix ms). Hash: `text:<hash>` and `once:<hash>` → memory id,
+ * `space` → embedding model (JSON). Sorted sets, all with score 0, of ids, which rise with time: memories; forgotten ones; those that a
+ * deleted agent had.
+ */
 export function longMemoryKeys(tenant: string, agent: string) {
   const { agent: base } = agentKeys(tenant, agent)
-  return { entries: `{${base}}:facts`, hashes: `{${base}}:facts:hashes`, times: `{${base}}:facts:times` }
+  return {
+    entries: `{${base}}:facts`,
+    hashes: `{${base}}:facts:hashes`,
+    ids: `{${base}}:facts:ids`,
+    forgotten: `{${base}}:facts:forgotten`,
+    dropped: (nonce: string) => `{${base}}:facts:dropped:${nonce}`,
+  }
 }
 
+/** How long a forgotten memory can be brought back. */
+export const FORGOTTEN_KEPT_MS = 30 * 86_400_000
+
+/** Sorted set of the whole hub: memories to look after (JSON), by when (Unix ms). */
+export const MEMORIES_DUE_KEY = 'memories:due'
+
 /**
- * Hash: task id → task. Waiting ones (list), assigned ones by when somebody looks after them (sorted set, Unix ms), executors (hash: id →
- * topics), idle ones (sorted set: id, by since when).
+ * Tasks of a tenant. Hash: what is known of each. Sorted set, all with score 0: `<class> <number> <id>`, by status, by who may take them and
+ * by when they ended. Sorted set: those that somebody must look after, by when (Unix ms). Hash: executor → its topics and its task (JSON).
+ * Sorted set: idle executors, by since when (Unix ms). Lists: what a planner's tasks brought, the latest first.
  */
 export function taskKeys(tenant: string) {
   const tasks = `${prefix(tenant)}tasks`
   return {
     tasks,
-    waiting: `{${tasks}}:waiting`,
-    assigned: `{${tasks}}:assigned`,
+    index: `{${tasks}}:index`,
+    due: `{${tasks}}:due`,
     executors: `{${tasks}}:executors`,
     idle: `{${tasks}}:idle`,
+    results: (planner: string) => `{${tasks}}:results:${escapeId(planner)}`,
   }
 }
 
-/** Set of the whole hub: tenants that have tasks. */
-export const TASK_TENANTS_KEY = 'tasks:tenants'
+/** How long a task waits for an executor, and can be asked about once it is over; and the results of a planner. */
+export const TASK_KEPT_MS = 7 * 86_400_000
 
-/** List: results that a planner's tasks brought, the latest first. */
-export const taskResultsKey = (tenant: string, planner: string) => `${prefix(tenant)}agent:${planner}:results`
+/** Set of the whole hub: tenants that ever had tasks. */
+export const TASK_TENANTS_KEY = 'tasks:tenants'
 
 /** String: a tool's result. */
 export const toolCacheKey = (tenant: string, hash: string) => `${prefix(tenant)}tool:cache:${hash}`
 
-/** Hash: field → value, version, and who wrote it. */
-export const knowledgeKey = (tenant: string, topic: string) => `${prefix(tenant)}knowledge:${topic}`
+/**
+ * Hash: field → value, version, and who wrote it (JSON). Hash: how often the topic was changed, and the version that no new field begins below;
+ * expires where no field is left. String: what a change under an operation id came to.
+ */
+export function knowledgeKeys(tenant: string, topic: string) {
+  const facts = `${prefix(tenant)}knowledge:${topic}`
+  return {
+    facts,
+    changes: `{${facts}}:changes`,
+    operation: (operation: string) => `{${facts}}:op:${escapeId(operation)}`,
+  }
+}
 
 /** Sorted set of a tenant's topics, all with score 0. */
 export const knowledgeTopicsKey = (tenant: string) => `${prefix(tenant)}knowledge`
 
-/** Hash: what is known of a version of a model; its bytes in parts, as base64, beside it. */
+/** Hash: what is known of a version of a model; hash: its bytes, part → base64, by their SHA-256. */
 export function modelKeys(tenant: string, name: string, version: string) {
   const model = `${prefix(tenant)}model:${name}:${version}`
-  return { model, blob: (part: number) => `{${model}}:blob:${part}` }
+  return { model, blob: (sha256: string) => `{${model}}:blob:${sha256}` }
 }
+
+/** How long the bytes of an upload that never ends are kept. */
+export const MODEL_UPLOAD_TTL_SECONDS = 3_600
 
 /** Hash of a tenant: model → its versions and labels (JSON). */
 export const modelsKey = (tenant: string) => `${prefix(tenant)}models`
@@ -268,17 +299,21 @@ export const pipelinesKey = (tenant: string) => `${prefix(tenant)}pipelines`
 /** Hash of a tenant: view → its features (JSON). */
 export const featureViewsKey = (tenant: string) => `${prefix(tenant)}features`
 
-/** Hash: feature values of an entity, and their event times. */
+/** Hash: feature → event time and value of an entity; `@` → of which view. Expires where its view has a TTL. */
 export const featureKey = (tenant: string, view: string, entity: string) =>
   `${prefix(tenant)}feature:${view}:${escapeId(entity)}`
+
+/** Glob of a view's entities, for SCAN. */
+export const featureEntities = (tenant: string, view: string) =>
+  `${escapeGlob(prefix(tenant))}feature:${view}:*`
 
 /** Hash of a tenant: dataset → its bounds (JSON). */
 export const datasetsKey = (tenant: string) => `${prefix(tenant)}datasets`
 
-/** Stream: rows; hash: row id → its label, which came later. */
+/** Stream: rows; hash: row id → its place there, and its labels, which mostly come later. Both expire where rows have a greatest age. */
 export function datasetKeys(tenant: string, name: string) {
   const rows = `${prefix(tenant)}dataset:${name}`
-  return { rows, labels: `{${rows}}:labels` }
+  return { rows, ids: `{${rows}}:ids` }
 }
 
 /** Hash of a tenant: source → how its webhooks are verified and where they go. */
@@ -317,6 +352,26 @@ export function scheduleKeys(tenant: string, name: string) {
   return { schedule, seen: `{${schedule}}:seen` }
 }
 
+/**
+ * Of one LangGraph thread: its checkpoints (sorted set, all with score 0: names in the order of their namespaces and ids); before a
+ * checkpoint's name (hash: it and its writes); before a channel value's name (string).
+ */
+export function langgraphKeys(tenant: string, threadId: string) {
+  const thread = `${prefix(tenant)}langgraph:thread:${escapeId(threadId)}`
+  return { thread, checkpoint: `{${thread}}:checkpoint:`, value: `{${thread}}:value:` }
+}
+
+/** Names within a thread. A name sorts by namespace, then by id, and tells its parts. */
+export const langgraphNames = {
+  checkpoint: (namespace: string, id: string) => `${escapeId(namespace)}:${escapeId(id)}`,
+  value: (namespace: string, channel: string, version: string | number) =>
+    `${escapeId(namespace)}:${escapeId(channel)}:${escapeId(String(version))}`,
+  read: (name: string) => name.split(':').map(decodeURIComponent),
+}
+
+/** Sorted set of a tenant: LangGraph threads, by when they are forgotten (Unix ms; in a century where never). */
+export const langgraphThreadsKey = (tenant: string) => `${prefix(tenant)}langgraph:threads`
+
 /** What a stream has beside it: dead letters (stream); of each group, failed attempts by entry (hash) and who may work alone (hash with expiry). */
 export function streamKeys(stream: string, group: string) {
   return {
@@ -324,6 +379,13 @@ export function streamKeys(stream: string, group: string) {
     failures: `{${stream}}:failures:${group}`,
     lease: `{${stream}}:lease:${group}`,
   }
+}
+
+/** Keys of models in RedisAI, by what is unique for their bytes. In one slot, as one command runs several; kept a day after their last use. */
+export const redisaiKeys = {
+  routing: '{redisai}',
+  model: (key: string) => `{redisai}:${key}`,
+  ttlSeconds: 86_400,
 }
 
 /** Keys of the vectors port. A chunk's name is `<document id>#<version>.<n>`, the same wherever it is a member. */

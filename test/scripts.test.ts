@@ -13,6 +13,9 @@ import {
   eventKeys,
   indexesKey,
   jobKeys,
+  knowledgeKeys,
+  langgraphKeys,
+  langgraphThreadsKey,
   promptKey,
   queueKeys,
   resultKey,
@@ -20,6 +23,7 @@ import {
   SCHEDULES_RUNS_KEY,
   SWEEPS_KEY,
   streamKeys,
+  taskKeys,
 } from '../shared/keys.ts'
 import type { Script } from '../shared/ports/redis.ts'
 import * as generated from '../shared/scripts.generated.ts'
@@ -73,7 +77,36 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
   'settle-jobs': (tenant) => queue(tenant, 'leased', 'jobs', 'dead'),
   'keep-jobs': (tenant) => queue(tenant, 'leased', 'jobs'),
   'replay-jobs': (tenant) => queue(tenant, 'waiting', 'jobs', 'dead'),
+  'add-task': (tenant) => tasks(tenant, 'tasks', 'index', 'due'),
+  'assign-tasks': (tenant) => tasks(tenant, 'tasks', 'index', 'due', 'executors', 'idle'),
+  'end-attempt': (tenant) => [
+    ...tasks(tenant, 'tasks', 'index', 'due', 'executors', 'idle'),
+    taskKeys(tenant).results('some:{planner}'),
+  ],
+  'keep-task': (tenant) => tasks(tenant, 'tasks', 'due'),
+  'enlist-executor': (tenant) => tasks(tenant, 'executors', 'idle'),
+  'prune-tasks': (tenant) => tasks(tenant, 'tasks', 'index', 'due'),
+  'put-knowledge': (tenant) => {
+    const { facts, changes, operation } = knowledgeKeys(tenant, 'prices')
+    return [facts, changes, operation('some/{id}')]
+  },
+  'delete-knowledge': (tenant) => {
+    const { facts, changes } = knowledgeKeys(tenant, 'prices')
+    return [facts, changes]
+  },
+  ...Object.fromEntries(
+    ['load-checkpoints', 'put-checkpoint', 'put-writes'].map((name) => [
+      name,
+      (tenant: string) => Object.values(langgraphKeys(tenant, 'a:{b}')),
+    ]),
+  ),
+  'keep-thread': (tenant) => [langgraphThreadsKey(tenant)],
   breaker: (tenant) => [breakerKey(tenant, 'ollama/llama3:{8b}#main')],
+}
+
+const tasks = (tenant: string, ...names: Exclude<keyof ReturnType<typeof taskKeys>, 'results'>[]) => {
+  const keys = taskKeys(tenant)
+  return names.map((name) => keys[name])
 }
 
 const queue = (tenant: string, ...names: ('waiting' | 'leased' | 'jobs' | 'dead')[]) => {

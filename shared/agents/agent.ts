@@ -63,12 +63,36 @@ export interface InboxMessage {
   /** Text, or JSON. */
   data: unknown
   task?: TaskRef
+  /** On calls that wait for a person. */
+  decisions?: Decision[]
+}
+
+/** What a person says to a pending call. */
+export interface Decision {
+  call_id: string
+  /** Run it; refuse it; run again what may have run already; take `output` for its result. */
+  action: 'approve' | 'reject' | 'retry' | 'result'
+  output?: string
+  reason?: string
 }
 
 /** Which attempt at which task. */
 export interface TaskRef {
   id: string
   attempt: number
+}
+
+/** What an agent knows between two steps, beside its working memory. */
+export interface AgentState {
+  /** From an input to the end: what `limits` are about. */
+  run?: { started: number; steps: number; tokens: number; cost: number }
+  waiting?: Waiting
+  task?: TaskRef
+  /** Given away and not reported yet. */
+  tasks?: string[]
+  /** Of the conversation before working memory. */
+  summary?: string
+  error?: { code: string; message: string }
 }
 
 /** A message of working memory: OpenAI's chat message. */

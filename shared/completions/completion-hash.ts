@@ -27,7 +27,7 @@ export function completionHash(target: ChatTarget, request: ChatRequest): string
     prompt,
     ...rest
   } = request
-  const canonical = JSON.stringify(sorted(rest))
+  const canonical = canonicalJson(rest)
   const hashed = hash(
     'sha256',
     `${VERSION}\n${target.scope}\n${target.provider}/${target.model}\n${canonical}`,
@@ -36,7 +36,12 @@ export function completionHash(target: ChatTarget, request: ChatRequest): string
   return hashed
 }
 
-/** Not RFC 8785, which refuses strings that are no UTF-16 (half an emoji, cut by a client): here they are only another text. */
+/**
+ * JSON with sorted keys. Not RFC 8785, which refuses strings that are no UTF-16 (half an emoji, cut by a client): here they are only
+ * another text.
+ */
+export const canonicalJson = (value: unknown): string => JSON.stringify(sorted(value)) ?? 'null'
+
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted)
   if (typeof value !== 'object' || value === null) return value

@@ -16,7 +16,7 @@ interface Message {
 
 /**
  * The tool that the local model calls next, if any: the one that `tool_choice` names, else that of the next `@tool` line
- * of the instructions. One a turn.
+ * of the instructions, or of an agent's task. One a turn.
  */
 export function toToolCall(request: ChatRequest, id: string): ToolCall | undefined {
   const tools = toolsOf(request)
@@ -54,7 +54,9 @@ function uncalledLines(messages: readonly Message[]): { name: string; text: stri
       if (tool?.name) called.set(tool.name, (called.get(tool.name) ?? 0) + 1)
     }
   }
-  const instructions = messages.filter(({ role }) => role === 'system' || role === 'developer')
+  const instructions = messages.filter(
+    ({ role, content }) => role === 'system' || role === 'developer' || TASK.test(textOf(content)),
+  )
   const lines = instructions.flatMap(({ content }) => [
     ...textOf(content).matchAll(/^[ \t]*@tool[ \t]+(\S+)(?:[ \t]+(\S.*?))?[ \t\r]*$/gm),
   ])
@@ -64,6 +66,9 @@ function uncalledLines(messages: readonly Message[]): { name: string; text: stri
     return left > 0 ? [] : [{ name, text }]
   })
 }
+
+/** An agent's task, as the hub tells it: what it says is to be done. */
+const TASK = /^Task \S+ from agent:\S+:\n/
 
 function notGiven(name: string) {
   return new HubError({

@@ -1,10 +1,16 @@
 import { z } from 'zod'
+import { type AgentHandlerOptions, createAgentHandler } from './handle-agent.ts'
 import { createEmbedHandler, type EmbedHandlerOptions } from './handle-embed.ts'
+import { createFeaturesHandler, type FeaturesHandlerOptions } from './handle-features.ts'
 import { createForwardHandler, type ForwardHandlerOptions } from './handle-forward.ts'
 import { createHttpHandler, type HttpHandlerOptions } from './handle-http.ts'
 import type { EventHandler, EventHandlers } from './handlers.ts'
 
-export interface EventHandlersOptions extends HttpHandlerOptions, EmbedHandlerOptions, ForwardHandlerOptions {
+export interface EventHandlersOptions extends HttpHandlerOptions,
+    EmbedHandlerOptions,
+    FeaturesHandlerOptions,
+    ForwardHandlerOptions,
+    AgentHandlerOptions {
   /** A team's own, by name; one of the hub's names replaces the hub's. */
   own?: EventHandlers
 }
@@ -16,6 +22,8 @@ export function createEventHandlers({ own, ...options }: EventHandlersOptions): 
     http: createHttpHandler(options) as EventHandler,
     embed: createEmbedHandler(options) as EventHandler,
     forward: createForwardHandler(options) as EventHandler,
+    features: createFeaturesHandler(options) as EventHandler,
+    'agent-step': createAgentHandler(options) as EventHandler,
     ...own,
   }
 }

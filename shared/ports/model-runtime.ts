@@ -38,6 +38,8 @@ export interface TensorSpec {
   name: string
   type: TensorType
   shape: readonly number[]
+  /** The model leaves the shape open altogether, and `shape` is empty. */
+  anyShape?: boolean
 }
 
 export type ModelFormat = 'onnx' | 'tensorflow' | 'torch' | 'tflite'

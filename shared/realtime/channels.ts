@@ -35,13 +35,26 @@ export function channelSource(tenant: string, channel: string): ChannelSource {
   return { channel: wakeUp, stream, hasPresence: true, read: readMessage }
 }
 
-/** Throws 400 for a channel that is the hub's own. */
-export function checkWritable(channel: string): void {
+/** Throws 400 for a channel that holds no messages of its own, but tells of something else. */
+export function checkOfMessages(channel: string): void {
   checkChannel(channel)
   if (channel.startsWith('events:')) {
     throw badChannel('this one only follows events, which are sent to POST /v1/events/{stream}')
   }
   if (channel.startsWith('results:')) throw badChannel('this one only tells of results of events')
+}
+
+/** Throws 400 for a channel that only the hub writes. */
+export function checkWritable(channel: string): void {
+  checkOfMessages(channel)
+  if (channel === 'agent:tasks') {
+    throw badChannel('the hub itself tells of tasks here, which are sent to POST /v1/tasks')
+  }
+  if (/^agent:(?:[^:]+:)?events$/.test(channel)) {
+    throw badChannel(
+      'the hub itself tells of agents here. Publish on `agent:logs` or on a channel of your own; tasks are sent to POST /v1/tasks',
+    )
+  }
 }
 
 function checkChannel(channel: string): void {

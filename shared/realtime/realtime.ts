@@ -4,7 +4,7 @@ import { channelKeys } from '../keys.ts'
 import type { Redis } from '../ports/redis.ts'
 import { publishMessageScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
-import { checkWritable } from './channels.ts'
+import { checkOfMessages } from './channels.ts'
 
 export interface RealtimeMessage {
   /** Stream id: what `Last-Event-ID` names. */
@@ -47,7 +47,7 @@ const RESERVED_TYPES = ['presence', 'gap', 'end']
 export function createRealtime({ redis }: { redis: Redis }): Realtime {
   return {
     async publish(tenant, channel, { data, type, once }) {
-      checkWritable(channel)
+      checkOfMessages(channel)
       const text = JSON.stringify(data) ?? 'null'
       if (type !== undefined && (!MESSAGE_TYPE.test(type) || RESERVED_TYPES.includes(type))) throw badType()
       if (new TextEncoder().encode(text).length > MOST_BYTES) throw tooLarge()

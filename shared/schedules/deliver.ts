@@ -1,4 +1,5 @@
 import type { Admission } from '../admission.ts'
+import type { AgentMail } from '../agents/agent-mail.ts'
 import { HubError, toHubError } from '../errors.ts'
 import type { Accepted, Intake, NewEvent } from '../events/intake.ts'
 import type { DocumentInput, Documents } from '../retrieval/documents.ts'
@@ -8,6 +9,7 @@ import type { LastRun, PullSource, Target } from './schedule.ts'
 
 export interface DeliverOptions {
   intake: Intake
+  agentMail: Pick<AgentMail, 'sendEvent'>
   documents: Pick<Documents, 'put'>
   indexes: Pick<Indexes, 'resolve'>
   admission: Pick<Admission, 'recall'>
@@ -24,7 +26,7 @@ export interface RunCall {
 export type Counts = Pick<LastRun, 'accepted' | 'duplicates' | 'refused' | 'first_refusal'>
 
 /** Hands to a stream or an index what a schedule brings, in the name of the key that made the schedule. */
-export function createDeliver({ intake, documents, indexes, admission }: DeliverOptions) {
+export function createDeliver({ intake, agentMail, documents, indexes, admission }: DeliverOptions) {
   /** Resolves once all of them are taken in, but those that the target will never take: they are counted in `counts`. */
   async function deliver(
     items: readonly PulledItem[],
@@ -71,7 +73,13 @@ export function createDeliver({ intake, documents, indexes, admission }: Deliver
     return intake.accept(call.tenant, stream, events, call.defer)
   }
 
-  return { deliver, accept }
+  /** Sends an event to an agent: whether it is new. */
+  async function tell(agent: string, event: NewEvent, { tenant, keyId, defer }: RunCall): Promise<boolean> {
+    await admission.recall(tenant, keyId, 'agent-step')
+    return agentMail.sendEvent(tenant, agent, event, defer)
+  }
+
+  return { deliver, accept, tell }
 }
 
 export type Deliver = ReturnType<typeof createDeliver>

@@ -101,7 +101,7 @@ async function read(url: URL, { body, headers }: OutgoingResponse, maxBytes: num
 }
 
 /** Some send it compressed whatever they are asked for. */
-function decoded(body: ReadableStream<Uint8Array>, headers: Headers): ReadableStream<Uint8Array> {
+export function decoded(body: ReadableStream<Uint8Array>, headers: Headers): ReadableStream<Uint8Array> {
   const coding = headers.get('content-encoding')?.trim().toLowerCase()
   if (!coding || coding === 'identity') return body
   if (coding !== 'gzip' && coding !== 'deflate') {
@@ -114,7 +114,7 @@ function decoded(body: ReadableStream<Uint8Array>, headers: Headers): ReadableSt
 }
 
 /** Seconds or a date (RFC 9110, 10.2.3). */
-function retryAfter(value: string | null, now: number): number | undefined {
+export function retryAfter(value: string | null, now: number): number | undefined {
   if (value === null) return undefined
   const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - now) / 1_000
   return seconds > 0 ? seconds : undefined

@@ -1,3 +1,4 @@
+import type { Accepted } from '../events/intake.ts'
 import type { Secrets } from '../secrets.ts'
 import type { Counts, Deliver, RunCall } from './deliver.ts'
 import type { RunPull } from './run-pull.ts'
@@ -8,6 +9,7 @@ import { revealSecrets } from './source-secrets.ts'
 export interface RunScheduleOptions {
   secrets?: Secrets
   accept: Deliver['accept']
+  tell: Deliver['tell']
   runPull: RunPull
 }
 
@@ -19,7 +21,7 @@ export interface ScheduleCall extends Omit<RunCall, 'defer'> {
 }
 
 /** What one run of a schedule does. True where there is more of it. */
-export function createRunSchedule({ secrets, accept, runPull }: RunScheduleOptions) {
+export function createRunSchedule({ secrets, accept, tell, runPull }: RunScheduleOptions) {
   return async function runSchedule(
     stored: StoredSchedule,
     call: ScheduleCall,
@@ -32,8 +34,11 @@ export function createRunSchedule({ secrets, accept, runPull }: RunScheduleOptio
       if (source.type !== 'event') {
         return await runPull(source, stored.target!, { ...call, ...run, made: stored.made }, counts)
       }
-      const { accepted, duplicates } = await accept(source.stream, [toEvent(source, call)], run)
-      Object.assign(counts, { accepted, duplicates })
+      const event = toEvent(source, call)
+      if (source.agent !== undefined) {
+        const isNew = await tell(source.agent, event, run)
+        counts[isNew ? 'accepted' : 'duplicates']++
+      } else Object.assign(counts, pickCounts(await accept(source.stream!, [event], run)))
       return false
     } finally {
       await Promise.allSettled(deferred)
@@ -49,3 +54,5 @@ function toEvent({ event_type = 'hub.schedule', data }: EventSource, { name, pla
   const content = data === undefined ? {} : { datacontenttype: 'application/json', data }
   return { id: `${name}@${time}`, source: `/v1/schedules/${name}`, type: event_type, time, ...content }
 }
+
+const pickCounts = ({ accepted, duplicates }: Accepted) => ({ accepted, duplicates })

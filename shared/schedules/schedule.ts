@@ -14,10 +14,11 @@ export interface Schedule {
 
 export type Target = { stream: string } | { index: string }
 
-/** Sends one event each time. */
+/** Sends one event each time: to a stream or an agent. */
 export interface EventSource {
   type: 'event'
-  stream: string
+  stream?: string
+  agent?: string
   /** Of the event; `hub.schedule` by default. */
   event_type?: string
   data?: unknown

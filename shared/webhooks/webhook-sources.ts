@@ -8,20 +8,23 @@ import { noSecretKey, type Secrets } from '../secrets.ts'
 import { send } from '../send.ts'
 import { schemes, type WebhookScheme } from './schemes.ts'
 
+/** Where its events go. */
+export type WebhookTarget = { stream: string } | { agent: string }
+
 export interface NewWebhookSource {
   scheme: WebhookScheme
   /** Absent: it stays. Another one: the one before is taken as well for `grace_seconds`. */
   secret?: string
   /** Default a day from when the secret changes. 0: the one before is refused at once. */
   grace_seconds?: number
-  target: { stream: string }
+  target: WebhookTarget
 }
 
 /** Without its secrets. */
 export interface WebhookSource {
   source: string
   scheme: WebhookScheme
-  target: { stream: string }
+  target: WebhookTarget
   /** Where the sender calls. */
   path: string
   /** RFC 3339; until then the secret before is taken as well. */
@@ -38,7 +41,7 @@ interface Stored extends Omit<WebhookSource, 'source' | 'path' | 'previous_secre
 /** With what it takes to verify a message. */
 interface OpenSource {
   scheme: WebhookScheme
-  target: { stream: string }
+  target: WebhookTarget
   secrets: { text: string; until?: number }[]
 }
 
@@ -119,7 +122,7 @@ export function createWebhookSources({ redis, secrets, clock }: WebhookSourcesOp
     async open(
       tenant: string,
       source: string,
-    ): Promise<{ scheme: WebhookScheme; target: { stream: string }; secrets: string[] }> {
+    ): Promise<{ scheme: WebhookScheme; target: WebhookTarget; secrets: string[] }> {
       if (!NAME.test(tenant) || !NAME.test(source)) throw unknownSource()
       const found = await opened.get(recallName(tenant, source), async () => {
         const text = await find(tenant, source)

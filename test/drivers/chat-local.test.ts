@@ -154,6 +154,13 @@ describe('tools of the local model', () => {
     expect(await calledFor({ messages: [asUser], tools })).toBeUndefined()
   })
 
+  it('are called for a line of an agent’s task', async () => {
+    const task = { role: 'user', content: `Task t-1 from agent:planner:\n${instructions}` }
+    expect(await calledFor({ messages: [task], tools })).toEqual([
+      { name: 'weather', arguments: '{"city": "Oslo"}' },
+    ])
+  })
+
   it('tool_choice picks the tool: its line’s arguments, else the least that its schema takes', async () => {
     const named = (name: string) => ({ type: 'function', function: { name } })
     const developer = { role: 'developer', content: instructions }

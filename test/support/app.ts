@@ -56,6 +56,8 @@ export async function startApp({ env = {}, provider: behaviour, ...rim }: TestAp
     })
   return {
     ...{ provider, waves, lines, app: hub.app, send, request },
+    /** What a process that lives on does beside answering, until the signal. */
+    work: hub.work,
     /** The platform's schedule fires. */
     scheduled: () => hub.scheduled('a test'),
     get: (path: string, headers: Record<string, string> = {}) =>

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Filter } from '../shared/filters.ts'
+import type { Filter } from './filters.ts'
 
 const Scalar = z.union([z.string(), z.number(), z.boolean()])
 

@@ -1,0 +1,16 @@
+import { createOnnxEngine, type OnnxEngine } from './onnx-engine.ts'
+
+export interface NodeEngineOptions {
+  /** Threads that one run may use. */
+  intraOpThreads: number
+}
+
+/** onnxruntime-node in this thread. */
+export async function openNodeEngine({ intraOpThreads }: NodeEngineOptions): Promise<OnnxEngine> {
+  const ort = await import('onnxruntime-node').catch((cause) => {
+    throw new Error(`onnxruntime-node is not here, or not for this machine: ${cause}`, { cause })
+  })
+  // Severity 3: errors only. What they are about is in the exception as well.
+  const threads = { intraOpNumThreads: intraOpThreads, interOpNumThreads: 1 }
+  return createOnnxEngine(ort, { ...threads, logSeverityLevel: 3 })
+}

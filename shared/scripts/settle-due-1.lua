@@ -1,0 +1,14 @@
+-- Says when something is due next, unless somebody has said so meanwhile.
+-- KEYS: 1 sorted set: what, by when it is due (Unix ms)
+-- ARGV: 1 what · 2 when it was due · 3 when it is due next, or ''
+-- Returns: 1, or 0 where somebody has.
+local due = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not due or tonumber(due) ~= tonumber(ARGV[2]) then
+  return 0
+end
+if ARGV[3] == '' then
+  redis.call('ZREM', KEYS[1], ARGV[1])
+else
+  redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+end
+return 1
