@@ -13,6 +13,7 @@ const Id = z
   .max(200)
   .regex(/^[^\u0000-\u001f\u007f]+$/, 'must hold no control characters')
   .refine((id) => id.isWellFormed(), 'is no valid Unicode')
+const Key = z.object({ idempotency_key: Id.optional() })
 const Status = z.enum(['waiting', 'assigned', 'done', 'failed'])
 const LeaseSeconds = z.int().min(1).max(3_600).describe('renew it before it is over')
 const Attempt = z.int().min(1).describe('of the claim')
@@ -161,9 +162,6 @@ export function agentTasks({ tasks, admission }: Pick<Deps, 'tasks' | 'admission
     )
 }
 
-const keyOf = (given: string | undefined) =>
-  given === undefined
-    ? undefined
-    : checked(z.object({ 'idempotency-key': Id }), { 'idempotency-key': given })['idempotency-key']
+const keyOf = (given: string | undefined) => checked(Key, { idempotency_key: given }).idempotency_key
 
 const iso = (unixMs: number) => new Date(unixMs).toISOString()

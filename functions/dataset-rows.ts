@@ -141,7 +141,7 @@ export function datasetRows({
           asOf: toMs(as_of),
           labelled: labelled === undefined ? undefined : labelled === 'true',
         }
-        const pages = datasetReader.pages(c.var.caller.tenant, c.req.param('name'), wanted, c.req.raw.signal)
+        const pages = datasetReader.pages(c.var.caller.tenant, c.req.param('name'), wanted)
         // Before the reply begins, so that an error has its status.
         const first = await pages.next()
         return c.body(toLines(first, pages, limit), 200, {

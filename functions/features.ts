@@ -122,7 +122,7 @@ export function features(
         })
         // Who asks and what is asked for, together.
         const replies = await redis
-          .wave([...who.calls, ...what.calls], { timeoutMs: 1_000, signal: c.req.raw.signal })
+          .wave([...who.calls, ...what.calls], { timeoutMs: 1_000 })
           .catch((error: Error) => error)
         const [aboutCaller, aboutEntities] = splitReplies(replies, who.calls.length)
         const { headers } = await who.settle(aboutCaller, SCOPE)

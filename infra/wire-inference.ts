@@ -45,7 +45,7 @@ export function wireInference({ redis, connectRedisai, usage, env, rim, clock }:
   const infer = createInfer({ serving, batches })
   return {
     deps: {
-      models: createModels({ registry, store, loaded }),
+      models: createModels({ registry, store, loaded, onChanged: serving.onChanged }),
       ...{ serving, infer, oip: createOip({ infer, usage }) },
     } satisfies Partial<Deps>,
     /** Hears of new versions and labels, until the signal aborts; over HTTP it is looked for. */

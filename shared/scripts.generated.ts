@@ -227,9 +227,9 @@ export const keepTaskScript: Script = {
 
 export const keepThreadScript: Script = {
   name: 'keep-thread',
-  sha: 'b9480c209131e547dd5bd1dd8a118ea50badd50b',
+  sha: 'd5bd1f034161252f8ec15bd23ef14095b0f283df',
   keyCount: 1,
-  source: "-- Lists a LangGraph thread among those of its tenant until it expires, and forgets some that have expired.\n-- KEYS: 1 threads (sorted set: id → when it is forgotten, Unix ms)\n-- ARGV: 1 thread id · 2 for how long it is kept, in s\n-- Returns: nothing.\nlocal time = redis.call('TIME')\nlocal now = time[1] * 1000 + math.floor(time[2] / 1000)\nredis.call('ZADD', KEYS[1], now + ARGV[2] * 1000, ARGV[1])\nlocal expired = redis.call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, 100)\nif #expired > 0 then\n  redis.call('ZREM', KEYS[1], unpack(expired))\nend\n",
+  source: "-- Lists a LangGraph thread among those of its tenant until it expires, and forgets some that have expired.\n-- KEYS: 1 threads (sorted set: id → when it is forgotten, Unix ms)\n-- ARGV: 1 thread id · 2 for how long it is kept at least, in ms · 3 '1' where it was only read, which lists no thread that is not\n-- Returns: nothing.\nlocal time = redis.call('TIME')\nlocal now = time[1] * 1000 + math.floor(time[2] / 1000)\nlocal known = redis.call('ZSCORE', KEYS[1], ARGV[1])\nif ARGV[3] ~= '1' or (known and tonumber(known) > now) then\n  redis.call('ZADD', KEYS[1], 'GT', now + ARGV[2], ARGV[1])\nend\nlocal expired = redis.call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, 100)\nif #expired > 0 then\n  redis.call('ZREM', KEYS[1], unpack(expired))\nend\n",
 }
 
 export const labelPromptScript: Script = {

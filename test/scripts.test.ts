@@ -4,18 +4,23 @@ import { join } from 'node:path'
 import slotOf from 'cluster-key-slot'
 import { describe, expect, it } from 'vitest'
 import {
+  agentKeys,
   alertKeys,
   breakerKey,
   budgetKeys,
   channelKeys,
   completionKeys,
+  datasetKeys,
   documentKey,
   eventKeys,
+  featureKey,
   indexesKey,
   jobKeys,
   knowledgeKeys,
   langgraphKeys,
   langgraphThreadsKey,
+  longMemoryKeys,
+  modelKeys,
   promptKey,
   queueKeys,
   resultKey,
@@ -101,11 +106,41 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
     ]),
   ),
   'keep-thread': (tenant) => [langgraphThreadsKey(tenant)],
+  ...Object.fromEntries(
+    ['put-model-part', 'commit-model', 'remove-model'].map((name) => [
+      name,
+      (tenant: string) => {
+        const { model, blob } = modelKeys(tenant, 'iris', '1.0')
+        return [model, blob('a'.repeat(64))]
+      },
+    ]),
+  ),
+  'put-features': (tenant) => [featureKey(tenant, 'user', 'a:{b}')],
+  'drop-features': (tenant) => [featureKey(tenant, 'user', 'a:{b}')],
+  'append-rows': (tenant) => Object.values(datasetKeys(tenant, 'clicks')),
+  'label-rows': (tenant) => [datasetKeys(tenant, 'clicks').ids],
+  'read-rows': (tenant) => Object.values(datasetKeys(tenant, 'clicks')),
+  'admit-memory': (tenant) => [
+    ...memories(tenant, 'entries', 'hashes', 'ids', 'forgotten'),
+    agentKeys(tenant, 'ada').agent,
+  ],
+  'forget-memory': (tenant) => memories(tenant, 'entries', 'hashes', 'ids', 'forgotten'),
+  'restore-memory': (tenant) => memories(tenant, 'entries', 'hashes', 'ids', 'forgotten'),
+  'purge-memory': (tenant) => memories(tenant, 'entries', 'hashes', 'forgotten'),
+  'drop-memories': (tenant) => [
+    ...memories(tenant, 'entries', 'hashes', 'ids', 'forgotten'),
+    longMemoryKeys(tenant, 'ada').dropped('nonce'),
+  ],
   breaker: (tenant) => [breakerKey(tenant, 'ollama/llama3:{8b}#main')],
 }
 
 const tasks = (tenant: string, ...names: Exclude<keyof ReturnType<typeof taskKeys>, 'results'>[]) => {
   const keys = taskKeys(tenant)
+  return names.map((name) => keys[name])
+}
+
+const memories = (tenant: string, ...names: ('entries' | 'hashes' | 'ids' | 'forgotten')[]) => {
+  const keys = longMemoryKeys(tenant, 'ada')
   return names.map((name) => keys[name])
 }
 

@@ -6,9 +6,8 @@ import type { Realtime } from '../realtime/realtime.ts'
 import { deleteKnowledgeScript, putKnowledgeScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
 import * as errors from './knowledge-errors.ts'
-import { MOST_FIELDS, MOST_VALUE_BYTES } from './knowledge-errors.ts'
 
-export interface Fact {
+interface Fact {
   value: unknown
   /** Rises with each write of the field, also when it was removed meanwhile. */
   version: number
@@ -77,7 +76,7 @@ export function createKnowledge({ redis, realtime, clock, onError }: KnowledgeOp
           script: putKnowledgeScript,
           keys: [keys.facts, keys.changes, keys.operation(once === undefined ? '' : sha256(once))],
           args: [
-            ...[rest, MOST_FIELDS, operation, OPERATION_KEPT_MS, COUNT_KEPT_MS],
+            ...[rest, errors.MOST_FIELDS, operation, OPERATION_KEPT_MS, COUNT_KEPT_MS],
             ...[conditions.length, ...conditions.flat(), ...written.flat()],
           ],
         },
@@ -209,7 +208,7 @@ function checkField(field: string) {
 function textOf(field: string, value: unknown): string {
   if (value === null || value === undefined) return ''
   const text = JSON.stringify(value)
-  if (Buffer.byteLength(text) > MOST_VALUE_BYTES) throw errors.factTooLarge(field)
+  if (Buffer.byteLength(text) > errors.MOST_VALUE_BYTES) throw errors.factTooLarge(field)
   return text
 }
 

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { expand } from '../semantic/frames.ts'
 import { judge } from '../semantic/guard.ts'
-import { AUXILIARY, BASE_FORM, MODALITY } from '../semantic/vocabulary.ts'
+import { AUXILIARY, BASE_FORM, BE, MODALITY } from '../semantic/vocabulary.ts'
 import { sentencesOf } from '../text/sentences.ts'
 import type { NewMemory } from './memory.ts'
 import { readTime, type StoredMemory } from './memory-entry.ts'
@@ -68,9 +68,9 @@ export function toSentences(recalled: readonly string[]): string[] {
 /** `repeats`: it says what was recalled. `near`: it uses no word of its own, so it does if it is near by its vector too. */
 export function compareWithRecalled(text: string, recalled: string): 'repeats' | 'near' | 'other' {
   if (hashOf(text) === hashOf(recalled) || saysSame(text, recalled)) return 'repeats'
-  const known = new Set(wordsOf(recalled))
-  const isOwn = wordsOf(text).some((word) => !known.has(word))
-  return isOwn || judge(expand(text), expand(recalled)) === 'different' ? 'other' : 'near'
+  const [own, known] = [new Set(wordsOf(text)), new Set(wordsOf(recalled))]
+  const isNew = [...own].some((word) => !known.has(word)) || [...known.difference(own)].some(isCondition)
+  return isNew || judge(expand(text), expand(recalled)) === 'different' ? 'other' : 'near'
 }
 
 const wordsOf = (text: string) =>
@@ -81,6 +81,12 @@ const wordsOf = (text: string) =>
   ).filter((word) => !ARTICLES.has(word))
 
 const ARTICLES = new Set(['a', 'an', 'the'])
+
+/** What says less once it is left out: `only on Mondays` is not `on Mondays`. */
+const isCondition = (word: string) =>
+  /^(only|just|except|unless|if|when|while|until|till|since|before|after|almost|mostly|usually|sometimes|often|rarely)$/.test(
+    word,
+  )
 
 /** Forms of one person. */
 const PERSONS = new Map(
@@ -95,9 +101,10 @@ const isMood = (word: string) =>
 
 /** Who is spoken of, what may or must be, what is past, and whether it is asked: what the guard looks at less. */
 function markingsOf(text: string): string {
-  const marks = wordsOf(text).flatMap((word) => {
+  const marks = wordsOf(text).flatMap((word, i, words) => {
     const person = PERSONS.get(word)
     if (person) return person
+    if (BE.has(words[i - 1] ?? '')) return isMood(word) ? word : [] // `is rotated` is not past
     const isPast = /^\p{L}{2,}ed$/u.test(word) || (BASE_FORM.has(word) && BASE_FORM.get(word) !== word)
     return isMood(word) || isPast ? word : []
   })

@@ -152,6 +152,8 @@ export function createRunStep({
       )
       const pending = take(results)
       if (pending.length > 0) return holdUp(pending)
+      // All have reported already: nobody would wake it up.
+      if (waiting?.for === 'tasks' && !state.tasks?.length) waiting = undefined
       return waiting ? 'waiting' : 'running'
     }
 

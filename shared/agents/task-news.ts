@@ -48,8 +48,6 @@ export function createTaskNews({ realtime, agents }: { realtime: Realtime; agent
   }
 }
 
-export type TaskNews = ReturnType<typeof createTaskNews>
-
 function told<T extends Record<string, unknown>>(field: T): Partial<T> {
   return Buffer.byteLength(JSON.stringify(Object.values(field))) > MOST_TOLD_BYTES ? {} : field
 }

@@ -49,12 +49,7 @@ export function createDatasetReader({ redis, clock, callBudget }: DatasetReaderO
      *
      * Errors: 404 for the dataset, 400 for `after`; 422 `range_too_large` where the runtime makes no more calls.
      */
-    async *pages(
-      tenant: string,
-      name: string,
-      wanted: Selection,
-      signal?: AbortSignal,
-    ): AsyncGenerator<DatasetRow[]> {
+    async *pages(tenant: string, name: string, wanted: Selection): AsyncGenerator<DatasetRow[]> {
       checkDatasetName(name)
       const { rows, ids } = datasetKeys(tenant, name)
       const { from = -END_OF_TIME, asOf = END_OF_TIME, labelled, after } = wanted
@@ -64,7 +59,7 @@ export function createDatasetReader({ redis, clock, callBudget }: DatasetReaderO
           ['HGET', datasetsKey(tenant), name],
           ['HMGET', ids, '', ...(after === undefined ? [] : [after])],
         ],
-        { ...SLOW, signal },
+        SLOW,
       )
       for (const reply of [text, known]) if (reply instanceof Error) throw reply
       if (text === null) throw unknownDataset(name)
@@ -80,7 +75,7 @@ export function createDatasetReader({ redis, clock, callBudget }: DatasetReaderO
         if (calls >= (callBudget ?? Number.POSITIVE_INFINITY)) throw tooMany()
         const args = [place, end < END_OF_TIME ? Math.max(0, end) : '+', from, before, PAGE.rows, PAGE.bytes]
         const call = { script: readRowsScript, keys: [rows, ids], args }
-        const [next, ...flat] = (await send(redis, call, { ...SLOW, signal })) as string[]
+        const [next, ...flat] = (await send(redis, call, SLOW)) as string[]
         const page: DatasetRow[] = []
         for (let i = 0; i < flat.length; i += 2) {
           const label = labelAt(flat[i + 1]!, asOf)

@@ -34,7 +34,8 @@ export function createSkewReport({
   async function sample(tenant: string, name: string, range: TimeRange, signal?: AbortSignal) {
     const jsons: string[] = []
     let rows = 0
-    for await (const page of reader.pages(tenant, name, range, signal)) {
+    for await (const page of reader.pages(tenant, name, range)) {
+      signal?.throwIfAborted()
       for (const { json } of page) {
         const place = rows < SAMPLE ? rows : Math.floor(random() * (rows + 1))
         if (place < SAMPLE) jsons[place] = json

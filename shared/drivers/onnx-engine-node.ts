@@ -10,7 +10,6 @@ export async function openNodeEngine({ intraOpThreads }: NodeEngineOptions): Pro
   const ort = await import('onnxruntime-node').catch((cause) => {
     throw new Error(`onnxruntime-node is not here, or not for this machine: ${cause}`, { cause })
   })
-  // Severity 3: errors only. What they are about is in the exception as well.
   const threads = { intraOpNumThreads: intraOpThreads, interOpNumThreads: 1 }
-  return createOnnxEngine(ort, { ...threads, logSeverityLevel: 3 })
+  return createOnnxEngine(ort, { ...threads, logSeverityLevel: 4 })
 }

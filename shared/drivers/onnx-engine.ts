@@ -1,5 +1,5 @@
-import type { InferenceSession, OnnxValue, Tensor as OrtTensor } from 'onnxruntime-node'
-import type { Tensor, TensorType } from '../ports/model-runtime.ts'
+import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
+import type { Tensor, TensorData, TensorType } from '../ports/model-runtime.ts'
 
 /** What is the same in onnxruntime-node and onnxruntime-web. */
 export interface Ort {
@@ -9,7 +9,7 @@ export interface Ort {
   Tensor: new (type: OrtTensor.Type, data: OrtTensor.DataType, dims: readonly number[]) => OrtTensor
 }
 
-/** A DAG that was checked, in a form that can be sent to a thread. */
+/** A DAG that was checked, in a form that can be sent to a process. */
 export interface OnnxRun {
   nodes: readonly {
     model: number
@@ -31,7 +31,6 @@ const TYPES = new Map<string, TensorType>(
   Object.entries(ORT_TYPES).map(([type, name]) => [name, type as TensorType]),
 )
 
-/** ONNX sessions of this thread, by number. While one is made or run the thread does nothing else. */
 export interface OnnxEngine {
   load(model: number, bytes: Uint8Array): Promise<void>
   /** Answers `run.outputs` in their order. */
@@ -39,6 +38,7 @@ export interface OnnxEngine {
   drop(model: number): Promise<void>
 }
 
+/** ONNX sessions of this thread, by number. While one is made or run the thread does nothing else. */
 export function createOnnxEngine(ort: Ort, options: InferenceSession.SessionOptions): OnnxEngine {
   const sessions = new Map<number, InferenceSession>()
   return {
@@ -47,15 +47,17 @@ export function createOnnxEngine(ort: Ort, options: InferenceSession.SessionOpti
     },
 
     async run(run) {
-      const made = new Map<string, OnnxValue>()
+      const made = new Map<string, OrtTensor>()
       for (const [name, { type, shape, data }] of run.inputs)
-        made.set(name, new ort.Tensor(ORT_TYPES[type], data as OrtTensor.DataType, shape))
+        made.set(name, asBits(new ort.Tensor(ORT_TYPES[type], data as OrtTensor.DataType, shape)))
       for (const node of run.nodes) {
         const feeds = Object.fromEntries(node.inputs.map(([own, name]) => [own, made.get(name)!]))
-        const results = await sessions.get(node.model)!.run(feeds)
-        for (const [own, name] of node.outputs) made.set(name, results[own]!)
+        const session = sessions.get(node.model)
+        if (!session) throw new Error('its session could not be made again')
+        const results = await session.run(feeds)
+        for (const [own, name] of node.outputs) made.set(name, asBits(results[own] as OrtTensor))
       }
-      return run.outputs.map((name) => toTensor(made.get(name) as OrtTensor))
+      return run.outputs.map((name) => toTensor(made.get(name)!))
     },
 
     async drop(model) {
@@ -66,13 +68,18 @@ export function createOnnxEngine(ort: Ort, options: InferenceSession.SessionOpti
   }
 }
 
-function toTensor({ type, dims, data }: OrtTensor): Tensor {
-  // Where there is a Float16Array, ONNX Runtime makes one; the port wants the bits.
-  const array = data as Exclude<OrtTensor.DataType, string[]>
-  const isHalf = type === 'float16'
-  return {
-    type: TYPES.get(type)!,
-    shape: dims,
-    data: isHalf ? new Uint16Array(array.buffer as ArrayBuffer, array.byteOffset, array.length) : array,
-  }
+const toTensor = ({ type, dims, data }: OrtTensor): Tensor => ({
+  type: TYPES.get(type)!,
+  shape: dims,
+  data: data as TensorData,
+})
+
+/**
+ * Where there is a Float16Array, ONNX Runtime's tensors hold their halves in one: onnxruntime-node 1.30 finds none in it, and our
+ * port wants the bits.
+ */
+function asBits(tensor: OrtTensor): OrtTensor {
+  if (tensor.type !== 'float16' || tensor.data instanceof Uint16Array) return tensor
+  const { buffer, byteOffset, length } = tensor.data as unknown as Uint16Array
+  return Object.defineProperty(tensor, 'data', { value: new Uint16Array(buffer, byteOffset, length) })
 }

@@ -3,7 +3,7 @@ import type { OnnxRun } from './onnx-engine.ts'
 import { readOnnxModel } from './onnx-model.ts'
 import { checkDag, failed, invalidModel, timedOut, unavailable, unsupportedFormat } from './runtime-dag.ts'
 
-/** Where sessions live: in this thread, or in one of their own. */
+/** Where sessions live: in this thread, or in another process. */
 export interface OnnxHost {
   /** Errors: `OnnxError` for bytes that make no session. */
   load(model: number, bytes: Uint8Array, signal: AbortSignal): Promise<void>
@@ -21,9 +21,9 @@ export class OnnxError extends Error {
 
 const RUN_MS = 30_000
 /** Making a session of 500 MB takes seconds. */
-const LOAD_MS = 120_000
+export const LOAD_MS = 120_000
 
-/** The model runtime port over ONNX Runtime in this process. */
+/** The model runtime port over ONNX Runtime, wherever that is. */
 export function createOnnxRuntime(name: string, host: OnnxHost): ModelRuntime {
   const numbers = new WeakMap<LoadedModel, number>()
   let last = 0

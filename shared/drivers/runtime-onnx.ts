@@ -1,33 +1,33 @@
 import type { ModelRuntime } from '../ports/model-runtime.ts'
 import { openNodeEngine } from './onnx-engine-node.ts'
 import { createOnnxHere } from './onnx-here.ts'
+import { createOnnxProcess } from './onnx-process.ts'
 import { createOnnxRuntime } from './onnx-runtime.ts'
-import { createOnnxThread } from './onnx-thread.ts'
 
 export interface RuntimeOnnxOptions {
   /** Threads that one run may use; more are quicker for large models only. Default 1. */
   intraOpThreads?: number
-  /** A thread that is busy with one call for longer than this is left to itself. Default a minute. */
+  /** A run that takes longer is ended. Default 30 seconds. */
   longestMs?: number
   /**
-   * Whether models have a thread of their own, so that the server goes on answering while one runs. Without it, as in a bundle,
-   * which has no file to start a thread from, nothing else happens meanwhile. Default true.
+   * Whether models run in a process of their own: the server goes on answering meanwhile, and outlives a model that crashes or never
+   * ends. Without it, as in a bundle, which has no file to start a process from, nothing else happens while one runs. Default true.
    */
-  thread?: boolean
+  apart?: boolean
 }
 
 /**
- * ONNX Runtime in this process, by onnxruntime-node. One run after the other. A run that its caller no longer waits for goes on:
- * onnxruntime-node cannot interrupt it.
+ * ONNX Runtime on this machine, by onnxruntime-node. One run after the other; one that its caller no longer waits for goes on up to
+ * `longestMs`.
  *
  * @example const runtime = createRuntimeOnnx()
  */
 export function createRuntimeOnnx(options: RuntimeOnnxOptions = {}): ModelRuntime {
-  const { intraOpThreads = 1, longestMs = 60_000, thread = true } = options
+  const { intraOpThreads = 1, longestMs = 30_000, apart = true } = options
   return createOnnxRuntime(
     'onnx',
-    thread
-      ? createOnnxThread({ intraOpThreads, longestMs })
+    apart
+      ? createOnnxProcess({ intraOpThreads, longestMs })
       : createOnnxHere(() => openNodeEngine({ intraOpThreads })),
   )
 }

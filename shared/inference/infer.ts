@@ -3,7 +3,7 @@ import type { MicroBatches } from './micro-batches.ts'
 import type { Serving } from './serving.ts'
 import { checkInputs, checkOutputs } from './tensors.ts'
 
-export interface InferOptions {
+interface InferOptions {
   /** Names; all of the model's by default. */
   outputs?: readonly string[]
   signal?: AbortSignal

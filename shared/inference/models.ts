@@ -46,10 +46,12 @@ export interface ModelsOptions {
   registry: ModelRegistry
   store: ModelStore
   loaded: Pick<LoadedModels, 'loadBytes' | 'runtimeOf' | 'forgetFailure'>
+  /** Resolves when what changed holds here. */
+  onChanged(tenant: string, name: string): Promise<void>
 }
 
 /** Models of all tenants, as their owners manage them. */
-export function createModels({ registry, store, loaded }: ModelsOptions) {
+export function createModels({ registry, store, loaded, onChanged }: ModelsOptions) {
   const models = {
     /**
      * Adds a version, loaded once to see that it is a model and what it takes. The same bytes again are no change, and make whole what
@@ -75,7 +77,7 @@ export function createModels({ registry, store, loaded }: ModelsOptions) {
       const { inputs, outputs, maxBatch } = stored ?? (await inspect(ref, upload))
       const outcome = await store.write(ref, bytes, { format, inputs, outputs, maxBatch })
       loaded.forgetFailure(ref)
-      await registry.change(tenant, name, edit)
+      await change(tenant, name, edit)
       return { model: await models.describe(tenant, name, version), created: outcome === 'made' }
     },
 
@@ -97,7 +99,7 @@ export function createModels({ registry, store, loaded }: ModelsOptions) {
       checkName(name, 'model')
       checkName(version, 'version')
       let wasListed = false
-      await registry.change(tenant, name, (found) => {
+      await change(tenant, name, (found) => {
         wasListed = found.versions.has(version)
         return withoutVersion(name, found, version)
       })
@@ -110,15 +112,20 @@ export function createModels({ registry, store, loaded }: ModelsOptions) {
     async label(tenant: string, name: string, label: string, version: string): Promise<void> {
       checkName(label, 'label')
       await there(tenant, name)
-      await registry.change(tenant, name, (found) => withLabel(name, found, label, version))
+      await change(tenant, name, (found) => withLabel(name, found, label, version))
     },
 
     async unlabel(tenant: string, name: string, label: string): Promise<void> {
       await there(tenant, name)
-      await registry.change(tenant, name, (found) => withoutLabel(name, found, label))
+      await change(tenant, name, (found) => withoutLabel(name, found, label))
     },
   }
   return models
+
+  async function change(tenant: string, name: string, edit: (found: ModelVersions) => ModelVersions) {
+    await registry.change(tenant, name, edit)
+    await onChanged(tenant, name)
+  }
 
   async function there(tenant: string, name: string): Promise<ModelVersions> {
     checkName(name, 'model')

@@ -19,6 +19,7 @@ export interface ServingOptions {
 export function createServing({ registry, loaded, shares, log }: ServingOptions) {
   /** What answered last, by what was asked for. */
   const serving = new LRUCache<string, { asked: Asked; ref: ModelRef }>({ max: 10_000 })
+  const preparing = new Map<string, Promise<void>>()
 
   async function target(asked: Asked): Promise<{ ref: ModelRef; found: ModelVersions }> {
     const { tenant, name, version: wanted } = asked
@@ -28,16 +29,24 @@ export function createServing({ registry, loaded, shares, log }: ServingOptions)
   }
 
   /** Loads the new one beside the old one. Its failure is the operator's to read: the old one goes on. */
-  function prepare({ tenant, name, version }: ModelRef, ref: ModelRef) {
+  function prepare({ tenant, name, version }: ModelRef, ref: ModelRef): Promise<void> {
     const line = { tenant, model: name, from: version, to: ref.version }
-    loaded.acquire(ref).then(
-      ({ release }) => {
-        release()
-        log.info({ msg: 'A model is loaded', ...line })
-      },
-      (cause) =>
-        log.error({ msg: 'A model cannot be loaded: the version before it goes on', ...line, cause }),
-    )
+    const key = JSON.stringify(line)
+    const running =
+      preparing.get(key) ??
+      loaded
+        .acquire(ref)
+        .then(
+          ({ release }) => {
+            release()
+            log.info({ msg: 'A model is loaded', ...line })
+          },
+          (cause) =>
+            log.error({ msg: 'A model cannot be loaded: the version before it goes on', ...line, cause }),
+        )
+        .finally(() => preparing.delete(key))
+    preparing.set(key, running)
+    return running
   }
 
   const models = {
@@ -55,7 +64,7 @@ export function createServing({ registry, loaded, shares, log }: ServingOptions)
       const last = serving.get(key)?.ref
       const isNew = last && !isSame(last, ref) && !loaded.has(ref)
       if (isNew && shares && loaded.has(last) && found.versions.get(last.version) === last.sha256) {
-        prepare(last, ref)
+        void prepare(last, ref)
         return loaded.acquire(last)
       }
       const lease = await loaded.acquire(ref)
@@ -63,14 +72,18 @@ export function createServing({ registry, loaded, shares, log }: ServingOptions)
       return lease
     },
 
-    /** Somebody changed the versions or labels of a model: what is served here is loaded before it is asked for. */
+    /** Somebody changed the versions or labels of a model: what is served here is loaded before it is asked for. Never rejects. */
     async onChanged(tenant: string, name: string): Promise<void> {
       registry.forget(tenant, name)
-      for (const { asked, ref: last } of serving.values()) {
-        if (asked.tenant !== tenant || asked.name !== name) continue
-        const now = await target(asked).catch(() => undefined) // gone, or asked again by who wants it
-        if (now && !isSame(last, now.ref) && !loaded.has(now.ref)) prepare(last, now.ref)
-      }
+      const served = [...serving.values()].filter(
+        ({ asked }) => asked.tenant === tenant && asked.name === name,
+      )
+      await Promise.all(
+        served.map(async ({ asked, ref: last }) => {
+          const now = await target(asked).catch(() => undefined) // gone, or asked again by who wants it
+          if (now && !isSame(last, now.ref) && !loaded.has(now.ref)) await prepare(last, now.ref)
+        }),
+      )
     },
   }
   return models

@@ -58,10 +58,10 @@ export function createCheckpointStore(options: CheckpointStoreOptions) {
   const ttlMs = ttlSeconds * 1_000
   const keysOf = (threadId: string) => langgraphKeys(tenant, threadId)
   const threads = langgraphThreadsKey(tenant)
-  const keepThread = (threadId: string): ScriptCall => ({
+  const keepThread = (threadId: string, isRead = false): ScriptCall => ({
     script: keepThreadScript,
     keys: [threads],
-    args: [threadId, ttlMs || CENTURY_MS],
+    args: [threadId, ttlMs || CENTURY_MS, isRead ? 1 : 0],
   })
 
   /** All calls here may be repeated, so one that Redis was away for is. Throws the first error reply. */
@@ -99,7 +99,7 @@ export function createCheckpointStore(options: CheckpointStoreOptions) {
     /** A checkpoint, or the namespace's latest one, which then is kept for longer; after it its parent, where that has its pending sends. */
     async get(threadId: string, namespace: string, id?: string): Promise<StoredCheckpoint[]> {
       const call = loadCall(threadId, namespace, id, { touch: true })
-      const [reply] = await wave(ttlMs > 0 ? [call, keepThread(threadId)] : [call])
+      const [reply] = await wave(ttlMs > 0 ? [call, keepThread(threadId, true)] : [call])
       return toCheckpoints(reply!)
     },
 
@@ -239,8 +239,6 @@ export function createCheckpointStore(options: CheckpointStoreOptions) {
     },
   }
 }
-
-export type CheckpointStore = ReturnType<typeof createCheckpointStore>
 
 /** Where the names of a namespace's checkpoints begin and end, or those older than one of them. */
 function rangeOf(namespace: string, before = '\u{10ffff}') {

@@ -2,6 +2,8 @@
 import { parseArgs } from 'node:util'
 import { startBench } from './bench.ts'
 import { cacheHit } from './cache-hit.ts'
+import { features } from './features.ts'
+import { inference } from './inference.ts'
 import { ingest } from './ingest.ts'
 import { describeMachine } from './machine.ts'
 import { overhead } from './overhead.ts'
@@ -12,6 +14,15 @@ import { vectors } from './vectors.ts'
 
 const benches = {
   'cache-hit': { run: cacheHit, about: 'a stored answer through the hub, beside a bare Hono + Redis GET' },
+  features: {
+    run: features,
+    about:
+      'features of 1,000 entities, from the store and over HTTP, beside the same HMGETs of a bare client',
+  },
+  inference: {
+    run: inference,
+    about: 'one row of a model over HTTP, beside the bare runtime; 64 callers whose rows are joined or not',
+  },
   ingest: { run: ingest, about: 'events in and worked on, beside raw XADD and BullMQ' },
   overhead: {
     run: overhead,

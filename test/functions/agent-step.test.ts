@@ -322,7 +322,7 @@ describe('messages', () => {
   it('of one agent reach another one, and events can be read from the beginning', async () => {
     const other = unique('other')
     const { app, put, step, id } = await start([
-      { calls: [['send_message', { to: other, content: 'psst' }]] },
+      { calls: [['send_message', { to: other, message: 'psst' }]] },
     ])
     await put({ tools: ['send_message'] })
     await put({}, other)
@@ -333,7 +333,6 @@ describe('messages', () => {
       'it was taken up',
       async () => (await (await app.get(`/v1/agents/${other}`)).json()).status === 'done',
     )
-    await working.stop()
     expect(JSON.stringify(app.provider.requests.at(-1)!.body)).toContain('psst')
     const leaving = new AbortController()
     const reply = await app.request(`/v1/agents/${id}/events`, {
@@ -342,10 +341,16 @@ describe('messages', () => {
     })
     const reader = reply.body!.getReader()
     let text = ''
-    while (!text.includes('"step":2')) text += new TextDecoder().decode((await reader.read()).value)
+    for (let over = false; !over && !text.includes('"step":2'); ) {
+      const { value, done } = await reader.read()
+      text += new TextDecoder().decode(value)
+      over = done
+    }
     leaving.abort()
     await reader.cancel()
+    await working.stop()
     expect(text).toContain('event: step')
+    expect(text).toContain('"step":2')
   })
 })
 

@@ -147,6 +147,10 @@ describe('a channel', () => {
     const invalid = { status: 400, code: 'invalid_channel', param: 'channel' }
     expect(await post('/v1/realtime/events:orders', { data: 1 })).toEqual(invalid)
     expect(await post('/v1/realtime/results:orders', { data: 1 })).toEqual(invalid)
+    for (const own of ['agent:tasks', 'agent:events', 'agent:ann:events']) {
+      expect(await post(`/v1/realtime/${own}`, { data: 1 })).toEqual(invalid)
+    }
+    await app.publish('agent:ann:events:mine', { data: 1 }, header)
     expect(await post('/v1/realtime/t:acme:news', { data: 1 })).toEqual(invalid)
     for (const name of ['t:acme:news', 'a%20b', '%7Bnews%7D', 'a::b', ':', 'x'.repeat(129), 'events:a:b']) {
       expect(await get(`/v1/realtime/${name}`)).toEqual(invalid)
@@ -186,10 +190,10 @@ describe('who may', () => {
     })
     expect((await app.get('/v1/realtime/news')).status).toBe(401)
 
-    const stranger = await app.listen('agent:tasks', (await app.key()).header)
-    const heard = await app.listen('agent:tasks', some.header)
+    const stranger = await app.listen('agent:logs', (await app.key()).header)
+    const heard = await app.listen('agent:logs', some.header)
     await Promise.all([heard.begun(), stranger.begun()])
-    await app.publish('agent:tasks', { data: 1 }, all.header)
+    await app.publish('agent:logs', { data: 1 }, all.header)
     await heard.atLeast(1)
     expect(stranger.events).toEqual([])
     expect(await (await app.get(`/v1/keys/${some.id}`, ADMIN)).json()).toMatchObject({

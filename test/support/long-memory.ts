@@ -6,6 +6,7 @@ import { createLongMemory } from '../../shared/agents/long-memory.ts'
 import type { MemoryCall, NewMemory } from '../../shared/agents/memory.ts'
 import { createCacheRoom } from '../../shared/cache-room.ts'
 import { createEmbedderLocal } from '../../shared/drivers/embedder-local.ts'
+import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
 import { createKeyring } from '../../shared/hub-keys.ts'
 import { createBudgets } from '../../shared/metering/budgets.ts'
 import { createHolds } from '../../shared/metering/holds.ts'
@@ -20,11 +21,15 @@ import { startVectorBridge } from './vector-bridge.ts'
 
 export type Store = 'vector sets' | 'vector sets over HTTP' | 'Upstash Vector'
 
+/** What its hub keys are signed with. */
+export const HUB_SECRET = 'a secret of this test'
+
 /** Length of the embedded model's vectors. */
 const DIMENSIONS = 512
 
 /**
- * The long-term memory of an agent of the test's own, over the real Redis and the embedded model. `break_` comes between it and its vectors.
+ * The long-term memory of an agent of the test's own, over the real Redis and the embedded model. `between` may stand
+ * between it and its vectors.
  *
  * @example await using memory = await startLongMemory(); await memory.remember('The user likes tea.')
  */
@@ -60,7 +65,7 @@ export async function startLongMemory({
   const limits = createLimits(redis)
   const usage = createUsage({ redis, tally: createTally({ redis, delayMs: 0 }), clock, keptDays: 1 })
   const budgets = createBudgets({ redis, reservationMs: 60_000 })
-  const admission = createAdmission({ redis, keyring: createKeyring('of this test'), limits, clock })
+  const admission = createAdmission({ redis, keyring: createKeyring(HUB_SECRET), limits, clock })
   const retrieval = wireRetrieval({
     ...connections,
     ...{ env, clock, admission, countTokens: async (text) => text.length / 4 },
@@ -72,6 +77,7 @@ export async function startLongMemory({
   const vectors = between(retrieval.vectors)
   const { embeddings } = retrieval.deps
   const memory = createLongMemory({ redis, vectors, embeddings, clock, admission })
+  const inspector = createRedisResp({ url: redisUrl })
   const deferred: Promise<unknown>[] = []
   const tenant = unique('tenant')
   const caller = { ...{ tenant, keyId: null, scopes: null, models: null, channels: null }, ...NO_LIMITS }
@@ -88,8 +94,12 @@ export async function startLongMemory({
     /** Texts, the nearest first. */
     recall: async (query: string, more: Partial<Parameters<typeof memory.recall>[2]> = {}, agent = 'ada') =>
       (await memory.recall(tenant, agent, { query, ...more }, call)).map(({ text }) => text),
+    /** Names of keys, past the bridge, which does not let anybody ask for them. */
+    keys: async (pattern: string) =>
+      (await inspector.wave([['KEYS', pattern]], { timeoutMs: 5_000 }))[0] as string[],
     async [Symbol.asyncDispose]() {
       await Promise.all(deferred)
+      await inspector.close()
       const { redis, cacheRedis, vectorRedis, blockingRedis } = connections
       const all = new Set([redis, cacheRedis, ...Object.values(vectorRedis), blockingRedis])
       await Promise.all([...all].map((one) => one?.close()))

@@ -81,9 +81,9 @@ describe.each(['RESP', 'HTTP'])('graphs over %s', (driver) => {
   })
 
   it('its history is that of MemorySaver', async () => {
+    const config = thread()
     const shown = async (checkpointer: Parameters<typeof asking>[0]) => {
       const graph = asking(checkpointer)
-      const config = thread()
       await graph.invoke({ topic: 'Redis' }, config)
       await graph.invoke(new Command({ resume: 'yes' }), config)
       const states = await Array.fromAsync(graph.getStateHistory(config))
@@ -116,16 +116,28 @@ describe.each(['RESP', 'HTTP'])('graphs over %s', (driver) => {
 
   it('two processes that run one thread at the same time both leave a whole history', async () => {
     const [tenant, config] = [unique('tenant'), thread()]
-    const counting = () =>
+    const counting = (checkpointer: ReturnType<typeof startSaver>) =>
       new StateGraph(State)
         .addNode('count', ({ messages }): Update => ({ messages: [`${messages[0]}${messages.length}`] }))
         .addEdge(START, 'count')
         .addConditionalEdges('count', ({ messages }) => (messages.length < 20 ? 'count' : END))
-        .compile({ checkpointer: startSaver(tenant) })
+        .compile({ checkpointer })
+    const { promise: bothStarted, resolve } = Promise.withResolvers<void>()
+    let started = 0
     const ends = await Promise.all(
-      ['a', 'b'].map((name) => counting().invoke({ messages: [name] }, { ...config, recursionLimit: 50 })),
+      ['a', 'b'].map((name) => {
+        const saver = startSaver(tenant)
+        const getTuple = saver.getTuple.bind(saver)
+        saver.getTuple = async (config) => {
+          const tuple = await getTuple(config)
+          if (++started === 2) resolve()
+          await bothStarted
+          return tuple
+        }
+        return counting(saver).invoke({ messages: [name] }, { ...config, recursionLimit: 50 })
+      }),
     )
-    const states = await Array.fromAsync(counting().getStateHistory(config))
+    const states = await Array.fromAsync(counting(startSaver(tenant)).getStateHistory(config))
     const byId = new Map(states.map((state) => [state.config.configurable!.checkpoint_id, state]))
     const whole = (name: string) => [name, ...Array.from({ length: 19 }, (_, n) => `${name}${n + 1}`)]
     expect(ends.map(({ messages }) => messages)).toEqual([whole('a'), whole('b')])
@@ -133,7 +145,7 @@ describe.each(['RESP', 'HTTP'])('graphs over %s', (driver) => {
       let state = states.find(({ values }) => values.messages?.length === 20 && values.messages[0] === name)
       for (let length = 20; length > 0; length--) {
         expect(state!.values.messages).toEqual(whole(name).slice(0, length))
-        state = byId.get(state!.parentConfig?.configurable!.checkpoint_id)
+        state = byId.get(state!.parentConfig!.configurable!.checkpoint_id)
       }
     }
   })
