@@ -5,9 +5,9 @@ import type { Admission, Caller } from '../shared/admission.ts'
 import type { LongMemory } from '../shared/agents/memory.ts'
 import { readTime } from '../shared/agents/memory-entry.ts'
 import { HubError } from '../shared/errors.ts'
+import { FilterSchema } from '../shared/filter-schema.ts'
 import { newId } from '../shared/ids.ts'
 import type { App } from './deps.ts'
-import { FilterSchema } from '../shared/filter-schema.ts'
 import { admitted, checked, json, parseJson, query, replies } from './http.ts'
 
 export interface AgentMemoryOptions {

@@ -10,6 +10,5 @@ export async function openNodeEngine({ intraOpThreads }: NodeEngineOptions): Pro
   const ort = await import('onnxruntime-node').catch((cause) => {
     throw new Error(`onnxruntime-node is not here, or not for this machine: ${cause}`, { cause })
   })
-  const threads = { intraOpNumThreads: intraOpThreads, interOpNumThreads: 1 }
-  return createOnnxEngine(ort, { ...threads, logSeverityLevel: 4 })
+  return createOnnxEngine(ort, { intraOpNumThreads: intraOpThreads, interOpNumThreads: 1 })
 }

@@ -27,6 +27,9 @@ const ORT_TYPES = {
   ...{ INT16: 'int16', INT32: 'int32', INT64: 'int64', FP16: 'float16', FP32: 'float32', FP64: 'float64' },
 } as const satisfies Record<TensorType, OrtTensor.Type>
 
+/** What goes wrong is thrown; nothing is to be logged besides. */
+const QUIET = { logSeverityLevel: 4 } as const
+
 const TYPES = new Map<string, TensorType>(
   Object.entries(ORT_TYPES).map(([type, name]) => [name, type as TensorType]),
 )
@@ -39,11 +42,11 @@ export interface OnnxEngine {
 }
 
 /** ONNX sessions of this thread, by number. While one is made or run the thread does nothing else. */
-export function createOnnxEngine(ort: Ort, options: InferenceSession.SessionOptions): OnnxEngine {
+export function createOnnxEngine(ort: Ort, options: InferenceSession.SessionOptions = {}): OnnxEngine {
   const sessions = new Map<number, InferenceSession>()
   return {
     async load(model, bytes) {
-      sessions.set(model, await ort.InferenceSession.create(bytes, options))
+      sessions.set(model, await ort.InferenceSession.create(bytes, { ...options, ...QUIET }))
     },
 
     async run(run) {
@@ -54,7 +57,7 @@ export function createOnnxEngine(ort: Ort, options: InferenceSession.SessionOpti
         const feeds = Object.fromEntries(node.inputs.map(([own, name]) => [own, made.get(name)!]))
         const session = sessions.get(node.model)
         if (!session) throw new Error('its session could not be made again')
-        const results = await session.run(feeds)
+        const results = await session.run(feeds, QUIET)
         for (const [own, name] of node.outputs) made.set(name, asBits(results[own] as OrtTensor))
       }
       return run.outputs.map((name) => toTensor(made.get(name)!))

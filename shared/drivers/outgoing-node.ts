@@ -1,7 +1,7 @@
 import { lookup as systemLookup } from 'node:dns'
 import http, { type ClientRequest, type IncomingMessage } from 'node:http'
 import https from 'node:https'
-import type { LookupFunction } from 'node:net'
+import type { LookupFunction, Socket } from 'node:net'
 import type { Outgoing, OutgoingRequest } from '../ports/outgoing.ts'
 import { checkUrl, isPublicAddress, refusedUpstream } from './outgoing-address.ts'
 import { toGuardedBody, toUpstreamError } from './outgoing-error.ts'
@@ -70,6 +70,7 @@ function open(request: OutgoingRequest, agent: http.Agent, silence: Silence): Pr
       signal: silence.signal,
     })
     Object.assign(call, { strictContentLength: true }) // its types have it for servers alone
+    call.on('socket', neverUnheard)
     call.on('response', resolve)
     call.on('error', (error: NodeJS.ErrnoException) => {
       const closedWhileIdle = call.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE')
@@ -82,6 +83,16 @@ function open(request: OutgoingRequest, agent: http.Agent, silence: Silence): Pr
     })
   })
 }
+
+/**
+ * An abort just when the last of an answer was read reaches the socket after Node took the call's listeners off it: an error that
+ * nobody hears would end the process.
+ */
+function neverUnheard(socket: Socket) {
+  if (!socket.listeners('error').includes(ignore)) socket.on('error', ignore)
+}
+
+const ignore = () => {}
 
 /** Time in which the client sends nothing is not the upstream's silence. */
 async function upload(call: ClientRequest, body: ReadableStream<Uint8Array> | null, silence: Silence) {

@@ -38,7 +38,7 @@ function toEngine({ ort, module }: Awaited<ReturnType<RuntimeOnnxWebOptions['ope
     isStarted = true
     return withModule(module, make)
   }
-  return createOnnxEngine({ Tensor: ort.Tensor, InferenceSession: { create } }, { logSeverityLevel: 4 })
+  return createOnnxEngine({ Tensor: ort.Tensor, InferenceSession: { create } })
 }
 
 /** No WebAssembly of this length can be. */

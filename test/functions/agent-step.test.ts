@@ -354,6 +354,22 @@ describe('messages', () => {
   })
 })
 
+describe('events of a stream', () => {
+  it('are taken up by the agent that its handler names', async () => {
+    const { app, put, id, get } = await start()
+    await put()
+    const handler = { type: 'agent-step', agent: id }
+    expect((await app.send('PUT', '/v1/events/orders', { handler })).status).toBe(200)
+    const working = work(app)
+    const sent = await app.send('POST', '/v1/events/orders', { order: 17 })
+    expect(sent.status).toBe(202)
+    await until('it was taken up', async () => (await get()).status === 'done')
+    await working.stop()
+    expect(JSON.stringify(app.provider.requests.at(-1)!.body)).toContain('17')
+    expect((await get('/steps')).data).toHaveLength(1)
+  })
+})
+
 describe('a deleted agent', () => {
   it('refuses the commit of a step that runs', async () => {
     const { app, id, put, step } = await start([], { provider: { delayMs: 500, text: 'Too late.' } })

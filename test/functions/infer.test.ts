@@ -386,7 +386,12 @@ describe('the server', () => {
     await request()
     expect(hub.waves[0]!.map((call) => ('script' in call ? call.script.name : call[0]))).toEqual(['HMGET'])
     // The other one counts usage, and nobody waits for it.
-    expect(hub.waves.slice(1).flat().map((call) => ('script' in call ? '' : call[0]))).not.toContain('HGET')
+    expect(
+      hub.waves
+        .slice(1)
+        .flat()
+        .map((call) => ('script' in call ? '' : call[0])),
+    ).not.toContain('HGET')
   })
 
   it('describes its routes', async () => {

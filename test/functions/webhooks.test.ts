@@ -306,7 +306,7 @@ describe('a source', () => {
     ['no secret', { secret: undefined }, 400, 'secret'],
     ['a secret that is not base64', { scheme: 'standard', secret: 'not base64!' }, 400, 'secret'],
     ['a stream with a colon', { target: { stream: 'a:b' } }, 400, 'target'],
-    ['an agent', { target: { agent: 'helper' } }, 501, 'target.agent'],
+    ['an agent with a slash', { target: { agent: 'a/b' } }, 400, 'target'],
     ['an unknown field', { colour: 'red' }, 400, 'colour'],
   ])('with %s is refused', async (_, change, status, param) => {
     const body = { scheme: 'stripe', secret: 'a-secret-of-stripe', target: { stream: 's' }, ...change }

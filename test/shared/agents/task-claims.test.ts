@@ -4,6 +4,7 @@ import type { TaskClaim } from '../../../shared/agents/task-claims.ts'
 import { createTasks } from '../../../shared/agents/tasks.ts'
 import { createRedisResp } from '../../../shared/drivers/redis-resp.ts'
 import { createRedisRest } from '../../../shared/drivers/redis-rest.ts'
+import type { Redis } from '../../../shared/ports/redis.ts'
 import { createRealtime } from '../../../shared/realtime/realtime.ts'
 import { unique } from '../../support/app.ts'
 import { startTestBridge } from '../../support/bridge.ts'
@@ -17,14 +18,27 @@ beforeAll(async () => {
 })
 afterAll(() => server.stop())
 
-async function start({ onTestFinished }: Pick<TestContext, 'onTestFinished'>, driver: 'resp' | 'rest') {
+async function start(
+  { onTestFinished }: Pick<TestContext, 'onTestFinished'>,
+  driver: 'resp' | 'rest',
+  /** Comes between two waves. */
+  between?: () => Promise<unknown>,
+) {
   const bridge = driver === 'rest' ? await startTestBridge({ redisUrl: server.url }) : undefined
   if (bridge) onTestFinished(bridge.close)
   const redis = patient(bridge ? createRedisRest(bridge) : createRedisResp({ url: server.url }))
   onTestFinished(redis.close)
   const tenant = unique('tenant')
+  const slow: Redis = {
+    ...redis,
+    async wave(...call) {
+      const replies = await redis.wave(...call)
+      await between?.()
+      return replies
+    },
+  }
   const tasks = createTasks({
-    ...{ redis, realtime: createRealtime({ redis }), clock: Date, lookMs: 100, onError: () => {} },
+    ...{ redis: slow, realtime: createRealtime({ redis }), clock: Date, lookMs: 100, onError: () => {} },
     agents: { deliver: async () => false, hasTask: async () => false },
   })
   const done = { status: 'done', output: 1 } as const
@@ -91,6 +105,7 @@ describe.each(['resp', 'rest'] as const)('executors from outside over %s', (driv
     await expect(hub.renew('t1', 1)).rejects.toMatchObject(lost)
     await expect(hub.report('t1', 1)).rejects.toMatchObject(lost)
     expect(await hub.claim('graph')).toBe('t1/2')
+    await expect(hub.renew('t1', 1)).rejects.toMatchObject(lost)
     await expect(hub.report('t1', 1)).rejects.toMatchObject(lost)
     await hub.report('t1', 2)
     expect(await hub.get('t1')).toMatchObject({ status: 'done', executor: 'graph', attempt: 2 })
@@ -114,6 +129,17 @@ describe.each(['resp', 'rest'] as const)('executors from outside over %s', (driv
     await hub.tasks.enlist(hub.tenant, 'worker', undefined)
     await expect(hub.claim('worker')).rejects.toMatchObject({ status: 409, code: 'executor_enlisted' })
   })
+})
+
+it('a lease that is renewed while a sweep looks at its end holds', async (context) => {
+  const hub = await start(context, 'resp')
+  await hub.add('t1')
+  await hub.claim('chain', { leaseMs: 20 })
+  await sleep(30)
+  const { tasks } = await start(context, 'resp', () => hub.renew('t1', 1))
+  await tasks.sweep(Date.now() + 5_000)
+  expect(await hub.get('t1')).toMatchObject({ status: 'assigned', attempt: 1 })
+  await hub.report('t1', 1)
 })
 
 it('what an agent has in hand is not an outsider’s to report or to keep', async ({ onTestFinished }) => {
