@@ -3,7 +3,7 @@ import type { LongMemory, NewMemory } from './memory.ts'
 import { ok } from './tool-action.ts'
 
 /** What the tools need of shared knowledge: facts by field, each with its version and who wrote it. */
-export interface SharedFacts {
+interface SharedFacts {
   get(
     tenant: string,
     topic: string,
@@ -13,7 +13,12 @@ export interface SharedFacts {
     tenant: string,
     topic: string,
     facts: Record<string, unknown>,
-    write: { by: string; once: string },
+    write: {
+      by: string
+      once: string
+      ifVersions?: Record<string, number>
+      defer(work: Promise<unknown>): void
+    },
   ): Promise<unknown>
 }
 
@@ -80,17 +85,23 @@ export function memoryTools({ memory, knowledge }: MemoryToolsOptions) {
     },
 
     write_knowledge: {
-      description: 'Write down what is known of a topic, for all agents: fields and their values.',
+      description: 'Write down what is known of a topic, for all agents: fields and their values; null removes one.',
       parameters: ({ topics }) =>
         objectOf(
           {
             topic: name('The topic.', topics),
             facts: { type: 'object', minProperties: 1, maxProperties: 100 },
+            if_versions: {
+              type: 'object',
+              additionalProperties: { type: 'integer', minimum: 0 },
+              description: 'Write only where these fields still have the versions that you read; 0: no such field.',
+            },
           },
           ['topic', 'facts'],
         ),
-      async invoke({ topic, facts }, _, { tenant, agent, idempotencyKey }) {
-        await knowledge.put(tenant, topic, facts, { by: `agent:${agent}`, once: idempotencyKey })
+      async invoke({ topic, facts, if_versions: ifVersions }, _, { tenant, agent, idempotencyKey, defer }) {
+        const by = `agent:${agent}`
+        await knowledge.put(tenant, topic, facts, { by, once: idempotencyKey, ifVersions, defer })
         return ok(`Written: ${Object.keys(facts).join(', ')}.`)
       },
     },

@@ -169,10 +169,10 @@ const ACTING: readonly string[] = [
   'log',
 ] satisfies BuiltInName[]
 
-/** As declared; else built-in tools but those where the same call again may undo what somebody else did meanwhile. */
+/** As declared; else what is built in, but calls that change something at somebody else's. */
 export function isIdempotent(setting: ToolSetting): boolean {
   if (setting.idempotent !== undefined) return setting.idempotent
-  if (setting.type !== 'builtin' || setting.name === 'write_knowledge') return false
+  if (setting.type !== 'builtin') return false
   return setting.name !== 'http_fetch' || onlyReads(setting as SettingOf<'http_fetch'>)
 }
 

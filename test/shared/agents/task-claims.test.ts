@@ -6,6 +6,7 @@ import { createRedisResp } from '../../../shared/drivers/redis-resp.ts'
 import { createRedisRest } from '../../../shared/drivers/redis-rest.ts'
 import type { Redis } from '../../../shared/ports/redis.ts'
 import { createRealtime } from '../../../shared/realtime/realtime.ts'
+import { claimDueScript } from '../../../shared/scripts.generated.ts'
 import { unique } from '../../support/app.ts'
 import { startTestBridge } from '../../support/bridge.ts'
 import { until } from '../../support/hub.ts'
@@ -21,8 +22,8 @@ afterAll(() => server.stop())
 async function start(
   { onTestFinished }: Pick<TestContext, 'onTestFinished'>,
   driver: 'resp' | 'rest',
-  /** Comes between two waves. */
-  between?: () => Promise<unknown>,
+  /** Comes between the wave that finds what is due and the next one. */
+  onDue?: () => Promise<unknown>,
 ) {
   const bridge = driver === 'rest' ? await startTestBridge({ redisUrl: server.url }) : undefined
   if (bridge) onTestFinished(bridge.close)
@@ -31,9 +32,9 @@ async function start(
   const tenant = unique('tenant')
   const slow: Redis = {
     ...redis,
-    async wave(...call) {
-      const replies = await redis.wave(...call)
-      await between?.()
+    async wave(calls, options) {
+      const replies = await redis.wave(calls, options)
+      if (calls.some((call) => 'script' in call && call.script === claimDueScript)) await onDue?.()
       return replies
     },
   }

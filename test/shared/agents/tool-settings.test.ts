@@ -57,7 +57,7 @@ describe('tools of an agent', () => {
 
   it.each([
     [{ type: 'builtin', name: 'search' }, true],
-    [{ type: 'builtin', name: 'write_knowledge' }, false],
+    [{ type: 'builtin', name: 'write_knowledge' }, true],
     [{ type: 'builtin', name: 'http_fetch', allow: ['a.com'] }, true],
     [{ type: 'builtin', name: 'http_fetch', allow: ['a.com'], methods: ['GET', 'POST'] }, false],
     [webhook, false],
