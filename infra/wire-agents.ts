@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Deps } from '../functions/deps.ts'
 import { createAgentMail } from '../shared/agents/agent-mail.ts'
 import { createAgentRunner } from '../shared/agents/agent-runner.ts'
@@ -34,6 +35,8 @@ interface Wired extends Omit<ToolsOptions, 'memory' | 'knowledge' | 'onError'>, 
 const CALLS_A_STEP = 15
 /** Silence by which a step's runner is taken for dead, at most: its agent waits so long. */
 const LONGEST_CLAIM_MS = 15_000
+/** At most, each time: what is left is due again. */
+const SWEEP = { ms: 20_000, entries: 1_000 }
 
 /** Agents: their steps, memory, tools and tasks, and who works on them. */
 export function wireAgents(wired: Wired) {
@@ -92,13 +95,30 @@ export function wireAgents(wired: Wired) {
     if (steps > 0) log.info({ msg: 'Agents took steps', steps })
   }
 
+  /** What long-term memory left half done. */
+  async function sweep(signal?: AbortSignal) {
+    await longMemory
+      .sweep({ untilMs: clock.now() + SWEEP.ms, limit: SWEEP.entries, signal })
+      .catch((cause: unknown) => signal?.aborted || log.error({ msg: 'Sweep of memories', cause }))
+  }
+
+  async function keepSwept(signal: AbortSignal) {
+    while (!signal.aborted) {
+      await sweep(signal)
+      await sleep(60_000, undefined, { signal }).catch(() => {})
+    }
+  }
+
   return {
     deps: { agents, agentDrive, agentMail, longMemory, tasks, knowledge } satisfies Partial<Deps>,
     /** Until the signal aborts; where the runtime lives on between requests. */
-    run: runner.run,
+    async run(signal: AbortSignal) {
+      await Promise.all([runner.run(signal), keepSwept(signal)])
+    },
     /** What the schedule does where it does not. */
-    drain: async () => drains && drain(drains.scheduledMs),
-    /** What long-term memory left behind. */
-    sweep: longMemory.sweep,
+    async drain() {
+      if (!drains) return
+      await Promise.all([drain(drains.scheduledMs), sweep()])
+    },
   }
 }

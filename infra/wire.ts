@@ -148,16 +148,18 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     ...{ redis, connectBlocking, outgoing, secrets, env, rim, clock },
     realtime: realtime.deps.realtime,
   })
-  const inference = wireInference({ redis, connectRedisai, usage, env, rim, clock })
   const features = wireFeatures({ redis, env, rim, clock })
   const ask = createAsk({
     ...{ search, documents, complete, countTokens },
     citedAnswers: createCitedAnswers({ redis, cacheRedis, hashOf, documents }),
     defaultModel: env.HUB_ASK_MODEL ?? 'local/local',
   })
+  const inference = wireInference({ redis, connectRedisai, usage, env, rim, clock })
   const agents = wireAgents({
     ...{ redis, cacheRedis, room, outgoing, breakers, secrets, admission, env, rim, clock },
     ...{ search, ask, documents, indexes, complete, modelRouter, countTokens },
+    infer: (_, { model, version, inputs }, call) =>
+      inference.deps.oip.answerJson({ ...call, model, version }, inputs),
     ...{
       vectors: retrieval.vectors,
       embeddings: retrieval.deps.embeddings,

@@ -1,24 +1,44 @@
-import type { Caller } from '../admission.ts'
+import type { Oip } from '../inference/oip.ts'
 import { type BuiltIns, objectOf } from './built-in.ts'
 import { ok } from './tool-action.ts'
 
-/** Runs a model of the tenant's registry. Errors: `HubError`. */
-export type Infer = (
-  tenant: string,
-  request: { model: string; version?: string; inputs: unknown },
-  call: { caller: Caller; signal: AbortSignal; defer(work: Promise<unknown>): void },
-) => Promise<unknown>
+const input = {
+  type: 'object',
+  properties: {
+    name: { type: 'string', minLength: 1, maxLength: 1_000 },
+    datatype: {
+      enum: [
+        'BOOL',
+        'INT8',
+        'INT16',
+        'INT32',
+        'INT64',
+        'UINT8',
+        'UINT16',
+        'UINT32',
+        'UINT64',
+        'FP32',
+        'FP64',
+      ],
+    },
+    shape: { type: 'array', items: { type: 'integer', minimum: 0 }, maxItems: 32 },
+    data: { type: 'array', description: 'Numbers: flat, or nested as the shape says.' },
+  },
+  required: ['name', 'datatype', 'shape', 'data'],
+  additionalProperties: false,
+}
 
-/** `infer`: one model, chosen by the agent's settings. */
-export const inferTools = (infer: Infer) =>
+/** `infer`: runs the model that the agent's settings name. */
+export const inferTools = (oip: Pick<Oip, 'answer'>) =>
   ({
     infer: {
       scope: 'infer',
-      description: 'Run a model on inputs, in the shape of the Open Inference Protocol.',
+      description: 'Run a model on tensors, in the words of the Open Inference Protocol.',
       parameters: () =>
-        objectOf({ inputs: { type: 'array', minItems: 1, items: { type: 'object' } } }, ['inputs']),
-      async invoke({ inputs }, { model, version }, { tenant, caller, signal, defer }) {
-        return ok(await infer(tenant, { model, version, inputs }, { caller, signal, defer }))
+        objectOf({ inputs: { type: 'array', minItems: 1, maxItems: 1_000, items: input } }, ['inputs']),
+      async invoke({ inputs }, { model, version }, { caller, signal, defer }) {
+        const { body } = await oip.answer({ caller, model, version, signal, defer }, { inputs })
+        return ok(typeof body === 'string' ? body : new TextDecoder().decode(body))
       },
     },
   }) satisfies BuiltIns

@@ -85,7 +85,8 @@ export function memoryTools({ memory, knowledge }: MemoryToolsOptions) {
     },
 
     write_knowledge: {
-      description: 'Write down what is known of a topic, for all agents: fields and their values; null removes one.',
+      description:
+        'Write down what is known of a topic, for all agents: fields and their values; null removes one.',
       parameters: ({ topics }) =>
         objectOf(
           {
@@ -94,7 +95,8 @@ export function memoryTools({ memory, knowledge }: MemoryToolsOptions) {
             if_versions: {
               type: 'object',
               additionalProperties: { type: 'integer', minimum: 0 },
-              description: 'Write only where these fields still have the versions that you read; 0: no such field.',
+              description:
+                'Write only where these fields still have the versions that you read; 0: no such field.',
             },
           },
           ['topic', 'facts'],

@@ -1,5 +1,6 @@
 import type { CacheRoom } from '../cache-room.ts'
 import { HubError } from '../errors.ts'
+import type { Oip } from '../inference/oip.ts'
 import type { Breakers } from '../models/breakers.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Outgoing } from '../ports/outgoing.ts'
@@ -8,7 +9,7 @@ import type { Secrets } from '../secrets.ts'
 import type { BuiltIn, BuiltIns } from './built-in.ts'
 import { effectTools } from './built-in-effects.ts'
 import { fetchTools } from './built-in-fetch.ts'
-import { type Infer, inferTools } from './built-in-infer.ts'
+import { inferTools } from './built-in-infer.ts'
 import { type MemoryToolsOptions, memoryTools } from './built-in-memory.ts'
 import { type RetrievalToolsOptions, retrievalTools } from './built-in-retrieval.ts'
 import { createMcpClient } from './mcp-client.ts'
@@ -32,7 +33,7 @@ export interface ToolsOptions extends RetrievalToolsOptions, MemoryToolsOptions 
   clock: Clock
   secrets?: Secrets
   /** Where the hub runs models. */
-  infer?: Infer
+  oip?: Pick<Oip, 'answer'>
   onError: ToolRunnerOptions['onError']
 }
 
@@ -40,7 +41,7 @@ const TIMEOUT_SECONDS = 30
 
 /** What agents may call: tools of the hub, and their owners' own by webhook or MCP. Settings alone say which there are. */
 export function createTools(options: ToolsOptions): Tools {
-  const { outgoing, clock, infer, onError } = options
+  const { outgoing, clock, oip, onError } = options
   const guard = createToolBreaker(options)
   const cache = createToolCache(options)
   const toTool = createToolRunner({ guard, cache, onError })
@@ -51,7 +52,7 @@ export function createTools(options: ToolsOptions): Tools {
     ...memoryTools(options),
     ...effectTools(options),
     ...fetchTools(options),
-    ...(infer && inferTools(infer)),
+    ...(oip && inferTools(oip)),
   }
 
   async function toolsOf(given: ToolSetting, owner: ToolOwner): Promise<Tool[]> {

@@ -25,7 +25,7 @@ if (url) {
     const models = [await runtime.load(file(one)), await runtime.load(file(other))]
     await redis.wave([['DEL', redisaiKeys.model(one)]])
     await mustRun(runtime, models)
-    await redis.wave([['FLUSHALL']])
+    await redis.wave([['UNLINK', redisaiKeys.model(one), redisaiKeys.model(other)]])
     await mustRun(runtime, models)
     const ttls = await redis.wave([one, other].map((key) => ['TTL', redisaiKeys.model(key)] as const))
     for (const ttl of ttls) expect(ttl).toBeGreaterThan(redisaiKeys.ttlSeconds - 60)

@@ -170,7 +170,7 @@ describe('point in time', () => {
     const { append, label, read, now } = await start(context)
     await append({ id: 'a', at: now - 60_000, label: 'own', labelAt: now - 50_000 })
     const sent = Array.from({ length: 40 }, (_, n) => ({ label: n, at: now - 40_000 + n * 1_000 }))
-    for (const { label: value, at } of [...sent.toReversed(), ...sent]) await label('a', value, at)
+    for (const { label: value, at } of [...sent, ...sent.toReversed()]) await label('a', value, at)
     expect((await read())[0].label).toBe(39)
     expect((await read({ asOf: now - 10_000 }))[0].label).toBe(30)
     await label('a', 'corrected', now - 1_000)
