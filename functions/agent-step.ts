@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono'
 import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
 import type { InboxMessage, StepRecord } from '../shared/agents/agent.ts'
-import { ToolSettings } from '../shared/agents/tool-settings.ts'
+import { privateTool, ToolSettings } from '../shared/agents/tool-settings.ts'
 import { HubError, toHubError } from '../shared/errors.ts'
 import { newId } from '../shared/ids.ts'
 import { agentChannel, NAME } from '../shared/keys.ts'
@@ -133,7 +133,11 @@ export function agentStep(deps: Used) {
       json(Settings),
       async (c) => {
         const { tenant, keyId } = c.var.caller
-        return c.json(await agents.put(tenant, idOf(c), c.req.valid('json'), keyId))
+        const settings = c.req.valid('json')
+        // Addresses that are not public are an admin's to open.
+        if (privateTool(settings.tools ?? []))
+          await admission.admit(admission.claim(c.req.header('authorization')), 'admin')
+        return c.json(await agents.put(tenant, idOf(c), settings, keyId))
       },
     )
     .get(

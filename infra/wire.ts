@@ -158,8 +158,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   const agents = wireAgents({
     ...{ redis, cacheRedis, room, outgoing, breakers, secrets, admission, env, rim, clock },
     ...{ search, ask, documents, indexes, complete, modelRouter, countTokens },
-    infer: (_, { model, version, inputs }, call) =>
-      inference.deps.oip.answerJson({ ...call, model, version }, inputs),
+    oip: inference.deps.oip,
     ...{
       vectors: retrieval.vectors,
       embeddings: retrieval.deps.embeddings,

@@ -131,6 +131,23 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
     ...memories(tenant, 'entries', 'hashes', 'ids', 'forgotten'),
     longMemoryKeys(tenant, 'ada').dropped('nonce'),
   ],
+  'put-agent': (tenant) => agent(tenant, 'agent'),
+  'delete-agent': (tenant) => agent(tenant, 'agent', 'memory', 'steps', 'inbox', 'calls'),
+  'deliver-message': (tenant) => [
+    ...agent(tenant, 'agent', 'inbox'),
+    agentKeys(tenant, 'planner').seen('a:{b}'),
+  ],
+  'begin-step': (tenant) => [
+    ...agent(tenant, 'agent', 'inbox', 'calls', 'memory'),
+    agentKeys(tenant, 'planner').operation('a:{b}'),
+  ],
+  'journal-step': (tenant) => agent(tenant, 'agent', 'calls'),
+  'leave-step': (tenant) => agent(tenant, 'agent'),
+  'commit-step': (tenant) => [
+    ...agent(tenant, 'agent', 'calls', 'memory', 'steps', 'inbox', 'outbox'),
+    agentKeys(tenant, 'planner').operation('a:{b}'),
+  ],
+  'settle-due': () => [AGENTS_DUE_KEY],
   breaker: (tenant) => [breakerKey(tenant, 'ollama/llama3:{8b}#main')],
 }
 
@@ -141,6 +158,13 @@ const tasks = (tenant: string, ...names: Exclude<keyof ReturnType<typeof taskKey
 
 const memories = (tenant: string, ...names: ('entries' | 'hashes' | 'ids' | 'forgotten')[]) => {
   const keys = longMemoryKeys(tenant, 'ada')
+  return names.map((name) => keys[name])
+}
+
+type AgentKey = Exclude<keyof ReturnType<typeof agentKeys>, 'operation' | 'seen'>
+
+const agent = (tenant: string, ...names: AgentKey[]) => {
+  const keys = agentKeys(tenant, 'planner')
   return names.map((name) => keys[name])
 }
 

@@ -29,7 +29,7 @@ const input = {
 }
 
 /** `infer`: runs the model that the agent's settings name. */
-export const inferTools = (oip: Pick<Oip, 'answer'>) =>
+export const inferTools = (oip: Pick<Oip, 'answerJson'>) =>
   ({
     infer: {
       scope: 'infer',
@@ -37,8 +37,7 @@ export const inferTools = (oip: Pick<Oip, 'answer'>) =>
       parameters: () =>
         objectOf({ inputs: { type: 'array', minItems: 1, maxItems: 1_000, items: input } }, ['inputs']),
       async invoke({ inputs }, { model, version }, { caller, signal, defer }) {
-        const { body } = await oip.answer({ caller, model, version, signal, defer }, { inputs })
-        return ok(typeof body === 'string' ? body : new TextDecoder().decode(body))
+        return ok(await oip.answerJson({ caller, model, version, signal, defer }, inputs))
       },
     },
   }) satisfies BuiltIns

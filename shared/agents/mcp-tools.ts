@@ -89,8 +89,6 @@ export function createMcpTools({ client, guard, cache }: McpToolsOptions) {
   }
 }
 
-export type McpActions = ReturnType<typeof createMcpTools>
-
 /** In `_meta`: MCP has no word of its own for it. */
 const IDEMPOTENCY_KEY = 'redis-ai-hub/idempotency-key'
 

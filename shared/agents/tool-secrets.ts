@@ -48,8 +48,6 @@ export function createToolSecrets({ secrets }: { secrets?: Secrets }) {
   }
 }
 
-export type ToolSecrets = ReturnType<typeof createToolSecrets>
-
 type Values = Record<string, string>
 
 const valuesOf = (setting: Keeper): Values | undefined => {

@@ -33,7 +33,7 @@ export interface ToolsOptions extends RetrievalToolsOptions, MemoryToolsOptions 
   clock: Clock
   secrets?: Secrets
   /** Where the hub runs models. */
-  oip?: Pick<Oip, 'answer'>
+  oip?: Pick<Oip, 'answerJson'>
   onError: ToolRunnerOptions['onError']
 }
 

@@ -20,19 +20,23 @@ const TYPES: Readonly<Record<number, TensorType>> = {
  * tensors of numbers, or keeps its weights in other files.
  */
 export function readOnnxModel(bytes: Uint8Array): OnnxModel {
-  const operators = new Set<string>()
-  let graph: Uint8Array | undefined
   try {
-    for (const { field, part } of fieldsOf(bytes)) {
-      if (field === 7) graph = part
-      if (field === 25) walkGraph(part, 7, operators)
-    }
-    if (graph) walkGraph(graph, 1, operators)
+    return readModel(bytes)
   } catch (error) {
     if (error instanceof RangeError) throw invalidModel('The bytes are no ONNX model.', error)
     throw error
   }
+}
+
+function readModel(bytes: Uint8Array): OnnxModel {
+  const operators = new Set<string>()
+  let graph: Uint8Array | undefined
+  for (const { field, part } of fieldsOf(bytes)) {
+    if (field === 7) graph = part
+    if (field === 25) walkGraph(part, 7, operators)
+  }
   if (!graph) throw invalidModel('The bytes are no ONNX model: they hold no graph.')
+  walkGraph(graph, 1, operators)
 
   const constants = new Set<string>()
   const inputs: TensorSpec[] = []
@@ -44,13 +48,11 @@ export function readOnnxModel(bytes: Uint8Array): OnnxModel {
   }
   // Up to IR version 3 a constant is listed among the inputs, as its default.
   const given = inputs.filter(({ name }) => !constants.has(name))
-  for (const [side, specs] of Object.entries({ input: given, output: outputs })) {
-    for (const { name, type } of specs) {
-      if (type !== undefined) continue
-      throw invalidModel(
-        `The ${side} \`${name}\` is no tensor of numbers. Export the model without it; for scikit-learn with zipmap off.`,
-      )
-    }
+  for (const { name, type } of [...given, ...outputs]) {
+    if (type !== undefined) continue
+    throw invalidModel(
+      `\`${name}\` is no tensor of numbers. Export the model without it; for scikit-learn with zipmap off.`,
+    )
   }
   return { inputs: given, outputs, operators }
 }

@@ -3,12 +3,7 @@ import type { Tensor } from '../ports/model-runtime.ts'
 import type { OnnxEngine, OnnxRun } from './onnx-engine.ts'
 import { openNodeEngine } from './onnx-engine-node.ts'
 
-export type ProcessCall =
-  | { load: number; bytes: Uint8Array }
-  | { drop: number }
-  | { run: OnnxRun }
-  /** The last one. */
-  | { end: true }
+export type ProcessCall = { load: number; bytes: Uint8Array } | { drop: number } | { run: OnnxRun }
 
 /** `isOrt`: what ONNX Runtime said, rather than what became of us. */
 export type ProcessAnswer = { tensors: Tensor[] | undefined } | { error: string; isOrt: boolean }
@@ -19,7 +14,6 @@ let turn = Promise.resolve()
 process.on('message', (calls: ProcessCall[]) => {
   for (const call of calls) {
     turn = turn.then(async () => {
-      if ('end' in call) process.exit()
       const answer = await answerTo(call)
       process.send!(answer, undefined, undefined, () => {}) // who is gone needs no answer
     })
@@ -29,7 +23,7 @@ process.on('disconnect', () => process.exit())
 // Ctrl-C reaches us too; the server still needs us to finish.
 process.on('SIGINT', () => {}).on('SIGTERM', () => {})
 
-async function answerTo(call: Exclude<ProcessCall, { end: true }>): Promise<ProcessAnswer> {
+async function answerTo(call: ProcessCall): Promise<ProcessAnswer> {
   let isOrt = false
   try {
     engine ??= openNodeEngine({ intraOpThreads: Number(process.argv[2]) })

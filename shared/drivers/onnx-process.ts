@@ -18,6 +18,9 @@ interface Job {
   reject(error: unknown): void
 }
 
+/** Models have numbers from 1. */
+const NOBODY = 0
+
 /** Calls in the process at once: enough that it never waits for the next, few enough that those who leave are not run. */
 const MOST_POSTED = 64
 
@@ -150,11 +153,13 @@ export function createOnnxProcess({ longestMs, intraOpThreads }: OnnxProcessOpti
       if (!closed) await ask({ drop: model })
     },
     async close() {
-      closed = true
       for (const job of queue.splice(0)) job.reject(unavailable('ONNX Runtime was closed.'))
+      const idle = child && ask({ drop: NOBODY })
+      closed = true
+      await idle?.catch(() => {})
       if (!child) return
       keepAwake(child)
-      child.send([{ end: true } satisfies ProcessCall])
+      child.disconnect()
       await once(child, 'exit')
     },
   }

@@ -8,7 +8,7 @@ export interface RuntimeOnnxWebOptions {
   open(): Promise<{ ort: OrtWeb; module: WebAssembly.Module }>
 }
 
-export type OrtWeb = Ort & { env: { wasm: { numThreads?: number; proxy?: boolean; wasmBinary?: unknown } } }
+type OrtWeb = Ort & { env: { wasm: { numThreads?: number; proxy?: boolean; wasmBinary?: unknown } } }
 
 /**
  * ONNX Runtime as WebAssembly in this thread, for runtimes that have neither threads nor binaries, such as Cloudflare Workers. A

@@ -16,7 +16,7 @@ export interface RuntimeRedisaiOptions {
 }
 
 /** As `shared/keys.ts` builds them; all in one Cluster slot, as one command runs several models. */
-export interface RedisaiKeys {
+interface RedisaiKeys {
   routing: string
   /** Of `ModelFile.key`. */
   model(key: string): string

@@ -41,9 +41,9 @@ export async function features(bench: Bench): Promise<void> {
 
   const ways = {
     'bare HMGET': (entities: string[]) =>
-      Promise.all(entities.map((entity) => bare.hmGet(featureKey(TENANT, VIEW, entity), names))),
-    'HMGET through the port': (entities: string[]) =>
-      redis.wave(entities.map((entity) => ['HMGET', featureKey(TENANT, VIEW, entity), ...names] as const)),
+      Promise.all(
+        entities.map((entity) => bare.sendCommand(['HMGET', featureKey(TENANT, VIEW, entity), ...names])),
+      ),
     'features.read': (entities: string[]) => store.read(TENANT, VIEW, entities, { names }),
   }
   const times = new Map(Object.keys(ways).map((name) => [name, [] as number[]]))

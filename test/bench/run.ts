@@ -1,5 +1,6 @@
 /** `npm run bench -- <name> [--seconds N] [--rows N]`: measurements as JSON lines on stdout, progress on stderr. */
 import { parseArgs } from 'node:util'
+import { agentStep } from './agent-step.ts'
 import { startBench } from './bench.ts'
 import { cacheHit } from './cache-hit.ts'
 import { features } from './features.ts'
@@ -13,6 +14,10 @@ import { semanticCache } from './semantic-cache.ts'
 import { vectors } from './vectors.ts'
 
 const benches = {
+  'agent-step': {
+    run: agentStep,
+    about: 'a step of an agent, and the same step in LangGraph.js with its savers',
+  },
   'cache-hit': { run: cacheHit, about: 'a stored answer through the hub, beside a bare Hono + Redis GET' },
   features: {
     run: features,

@@ -161,7 +161,7 @@ describe('recorded replies', () => {
         seen.results++
       }
     }
-    expect(seen).toEqual({ tensors: 0, results: 0, failed: 0, late: 0, refused: 0, lost: 0 })
+    expect(seen).toEqual({ tensors: 2, results: 17, failed: 4, late: 3, refused: 22, lost: 1 })
   })
 
   test('of AI.MODELGET tell of what format and for which device a model is', async () => {
@@ -215,7 +215,7 @@ describe('commands', () => {
   })
 
   test('a DAG is one command; its names are ours, and nothing in it is a key but the models', async () => {
-    const steps = '*5\r\n+OK\r\n+OK\r\n+OK\r\n'
+    const steps = '*6\r\n+OK\r\n+OK\r\n+OK\r\n+OK\r\n'
     const tensor = tensorReply('FLOAT', [1, 4], x)
     const got = recorded('dagexecute-routing-default-format')
       .reply.toString('latin1')

@@ -7,7 +7,7 @@ let app: TestApp
 let key: Record<string, string>
 let other: Record<string, string>
 beforeAll(async () => {
-  app = await startApp({ env: { HUB_ADMIN_KEY } })
+  app = await startApp({ env: { HUB_ADMIN_KEY }, drains: { kickMs: 5_000, scheduledMs: 5_000 } })
   key = await newKey()
   other = await newKey()
 })
@@ -88,6 +88,17 @@ describe('/v1/features', () => {
     })
     rows[1]!.features.a = 2
     expect((await call('POST', `/v1/features/${view}`, { rows })).body.data).toHaveLength(2)
+  })
+
+  it('a stream writes features by its handler', async () => {
+    const view = unique('view')
+    const handler = { type: 'features', view, entity_path: 'data.user', values_path: 'data.values' }
+    expect((await call('PUT', `/v1/events/${view}`, { handler })).status).toBe(200)
+    await call('POST', `/v1/events/${view}`, { user: '1', values: { clicks: 3 } })
+    await app.settled()
+    expect((await call('GET', `/v1/features/${view}/1`)).body.features).toEqual({ clicks: 3 })
+    const bad = await call('PUT', `/v1/events/${view}`, { handler: { type: 'features' } })
+    expect([bad.status, bad.body.error.param]).toEqual([400, 'handler.view'])
   })
 
   it('deletes an entity', async () => {

@@ -353,7 +353,7 @@ export function testModelRuntime(
         const model = await load(SLOW)
         const leave = new AbortController()
         const reason = new Error('the caller left')
-        const left = run(model, { x: slowRows(64) }, { signal: leave.signal })
+        const left = run(model, { x: slowRows(256) }, { signal: leave.signal })
         setTimeout(() => leave.abort(reason), 1)
         await expect(left).rejects.toBe(reason)
         await stillRuns()
@@ -361,7 +361,7 @@ export function testModelRuntime(
 
       test('a run has a deadline', async () => {
         const model = await load(SLOW)
-        const late = run(model, { x: slowRows(64) }, { timeoutMs: 1 })
+        const late = run(model, { x: slowRows(256) }, { timeoutMs: 1 })
         await expect(late).rejects.toMatchObject({ status: 504, code: 'inference_timeout' })
         await stillRuns()
       })

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import * as ort from 'onnxruntime-web/wasm'
 import { createRuntimeOnnx } from '../../shared/drivers/runtime-onnx.ts'
+import { createRuntimeOnnxHere } from '../../shared/drivers/runtime-onnx-here.ts'
 import { createRuntimeOnnxWeb } from '../../shared/drivers/runtime-onnx-web.ts'
 import type { ModelRuntime } from '../../shared/ports/model-runtime.ts'
 import { TENSOR_TYPES, testModelRuntime } from './model-runtime.contract.ts'
@@ -10,7 +11,7 @@ const start = (runtime: ModelRuntime) => async () => ({ runtime, close: runtime.
 const traits = { types: TENSOR_TYPES, odd: 'run' } as const
 
 testModelRuntime('runtime-onnx', start(createRuntimeOnnx()), { ...traits, leaves: true })
-testModelRuntime('runtime-onnx, not apart', start(createRuntimeOnnx({ apart: false })), {
+testModelRuntime('runtime-onnx-here', start(createRuntimeOnnxHere()), {
   ...traits,
   leaves: false,
 })

@@ -3,7 +3,7 @@ import type { TensorData, TensorType } from '../../shared/ports/model-runtime.ts
 /** A number is a fixed length, a name any length, null any length without a name. */
 type Dimension = number | string | null
 
-export interface OnnxValue {
+interface OnnxValue {
   name: string
   /** `STRING` and `SEQUENCE` (of float tensors) are for what a runtime must refuse. */
   type: TensorType | 'STRING' | 'SEQUENCE'
@@ -11,7 +11,7 @@ export interface OnnxValue {
   shape?: readonly Dimension[]
 }
 
-export interface OnnxNode {
+interface OnnxNode {
   op: string
   inputs: readonly string[]
   outputs: readonly string[]
@@ -19,7 +19,7 @@ export interface OnnxNode {
   attributes?: Readonly<Record<string, number | { float: number } | readonly number[]>>
 }
 
-export interface OnnxConstant {
+interface OnnxConstant {
   name: string
   type: TensorType
   shape: readonly number[]

@@ -1,12 +1,15 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import {
   createMcpHandler,
   McpServer,
   WebStandardStreamableHTTPServerTransport,
 } from '@modelcontextprotocol/server'
+import { build } from 'esbuild'
+import { Miniflare } from 'miniflare'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { createOutgoingNode } from '../../../shared/drivers/outgoing-node.ts'
@@ -306,6 +309,72 @@ describe('an MCP server', () => {
     expect([status, output]).toEqual(['error', expect.stringMatching(/refused the call: .*Unknown order/)])
   })
 })
+
+describe('in workerd', () => {
+  it.each([
+    ['of revision 2026-07-28', modern()],
+    ['with sessions', legacy().answer],
+  ])(
+    'a server %s is listed and called, over requests that share nothing but what was negotiated',
+    async (_, answer) => {
+      const server = await serve(answer)
+      const call = await startWorker(`
+      import { createMcpClient } from './shared/agents/mcp-client.ts'
+      import { createOutgoingFetch } from './shared/drivers/outgoing-fetch.ts'
+      const client = createMcpClient({ outgoing: createOutgoingFetch({ silenceMs: 5_000 }) })
+      let tools
+      export default {
+        async fetch(request) {
+          const { url, id } = await request.json()
+          const server = { tenant: 'a', url: new URL(url), headers: {}, allowPrivate: true }
+          const signal = AbortSignal.timeout(10_000)
+          tools ??= await client.listTools(server, { signal })
+          const call = { arguments: { id }, _meta: {}, signal }
+          return Response.json(await client.callTool(server, tools[0], call))
+        },
+      }`)
+      for (const id of [1, 2, 3])
+        expect(await call({ url: server.url, id })).toMatchObject({ content: [{ text: `order ${id}` }] })
+      expect(server.listed()).toHaveLength(1)
+      expect(server.called()).toHaveLength(3)
+    },
+  )
+})
+
+/** A Worker of this source, and what it answers to a POST of JSON. */
+async function startWorker(contents: string) {
+  const { outputFiles } = await build({
+    ...{ bundle: true, write: false, format: 'esm', target: 'esnext', platform: 'node' },
+    stdin: { contents, resolveDir: join(import.meta.dirname, '../../..'), loader: 'ts' },
+    conditions: ['workerd', 'worker', 'browser'],
+    external: ['node:*'],
+  })
+  const worker = new Miniflare({
+    ...{ cf: false, enableDevRegistry: false, telemetry: { enabled: false }, logRequests: false },
+    workers: [
+      {
+        config: {
+          name: 'tools',
+          compatibilityDate: '2026-10-30',
+          compatibilityFlags: ['nodejs_compat'],
+          manifest: {
+            mainModule: 'worker.js',
+            modules: { 'worker.js': { type: 'esm', contents: outputFiles[0]!.text } },
+          },
+        },
+      },
+    ],
+  })
+  onTestFinished(() => worker.dispose())
+  return async (body: object) => {
+    const response = await worker.dispatchFetch('http://worker/', {
+      method: 'POST',
+      body: JSON.stringify(body),
+    })
+    if (!response.ok) throw new Error(await response.text())
+    return response.json()
+  }
+}
 
 type Message = { id: number; method: string; params?: { cursor?: string } }
 

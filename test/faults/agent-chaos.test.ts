@@ -1,0 +1,163 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, it, onTestFinished } from 'vitest'
+import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
+import type { Redis } from '../../shared/ports/redis.ts'
+import { until } from '../support/hub.ts'
+import { startTestRedis } from '../support/redis.ts'
+import {
+  agentsOf,
+  type Crew,
+  checkCrew,
+  checkOrder,
+  members,
+  passTime,
+  readChannels,
+  startOutside,
+  stopTime,
+} from './agent-scenario.ts'
+import { createMortalHub, type Death, type MortalHub } from './mortal-hub.ts'
+
+async function start() {
+  const local = await startTestRedis()
+  const redis = createRedisResp({ url: local.url })
+  const outside = await startOutside()
+  onTestFinished(async () => {
+    await outside.close()
+    await redis.close()
+    await local.stop()
+  })
+  // So long that nothing is taken over before the test lets time pass.
+  const env = { ...outside.env, REDIS_URL: local.url, HUB_CLAIM_SECONDS: '15' }
+  return { local, redis, outside, newHub: (more = {}) => createMortalHub({ redis, env, ...more }) }
+}
+
+const go = (hub: MortalHub, { planner }: Crew) =>
+  hub.ask(
+    'POST',
+    `/v1/agents/${planner}/steps`,
+    { input: `begin ${planner}`, until: 'done', stream: false },
+    { 'idempotency-key': `go ${planner}` },
+  )
+
+/** Whoever is free does what is left, until nothing is, and a person decides. Time passes whenever somebody waits for it. */
+async function recover(redis: Redis, hub: MortalHub, crews: readonly Crew[]) {
+  const stopping = new AbortController()
+  const work = hub.work(stopping.signal)
+  await passTime(redis, crews.flatMap(agentsOf))
+  for (let asked = true; asked; ) {
+    await until(
+      'nobody is due',
+      async () => {
+        if ((await members(redis, 'agents:due')).length === 0) return true
+        await passTime(redis)
+        await sleep(100)
+        return false
+      },
+      60_000,
+    )
+    asked = (await Promise.all(crews.map((crew) => decide(hub, crew)))).includes(true)
+  }
+  stopping.abort()
+  await work
+  await hub.settled()
+}
+
+/** Somebody looks what became of the call that nobody knows the end of, and says so, or that it is to be made again. */
+async function decide(hub: MortalHub, crew: Crew): Promise<boolean> {
+  const path = `/v1/agents/${crew.planner}`
+  const { body } = await hub.ask('GET', path)
+  if (body.status !== 'needs_attention') return false
+  expect(body.waiting.calls).toMatchObject([{ name: 'once', why: 'unknown' }])
+  const action = Math.random() < 0.5 ? 'retry' : 'result'
+  crew.decision = action
+  const decisions = [{ call_id: body.waiting.calls[0].id, action, output: 'It was done.' }]
+  expect(await hub.ask('POST', `${path}/steps`, { decisions, until: 'done', stream: false })).toMatchObject({
+    status: 200,
+  })
+  return true
+}
+
+/** All that died at each call of a scenario, in lanes. */
+async function atEachCall(calls: number, act: (death: Death, name: string) => Promise<void>) {
+  const deaths = Array.from({ length: 2 * calls }, (_, i) => ({
+    at: Math.floor(i / 2) + 1,
+    arrives: i % 2 === 1,
+  }))
+  const lanes = Array.from({ length: 4 }, async () => {
+    for (let death = deaths.shift(); death; death = deaths.shift())
+      await act(death, `${death.arrives ? 'b' : 'a'}${death.at}`)
+  })
+  await Promise.all(lanes)
+}
+
+it.each(['the client asks again', 'whoever is free goes on'])(
+  'the process dies at each call to Redis, before it or after it, and %s: everything happens once',
+  async (how) => {
+    const { redis, outside, newHub } = await start()
+    const recovery = newHub()
+    const measured = await outside.makeCrew(recovery, 'measure')
+    const whole = newHub()
+    await go(whole, measured)
+    await whole.settled()
+    const crews = [measured]
+    let t = performance.now()
+    await atEachCall(whole.calls, async (death, name) => {
+      const crew = await outside.makeCrew(recovery, name)
+      crews.push(crew)
+      const mortal = newHub()
+      mortal.dieAt(death)
+      await Promise.race([mortal.died, go(mortal, crew).then(mortal.settled)])
+    })
+    console.log(whole.calls, 'calls', crews.length, performance.now() - t)
+    t = performance.now()
+    for (const way of how === 'the client asks again' ? ['ask', 'work'] : ['work', 'ask', 'work']) {
+      if (way === 'work') await recover(redis, recovery, crews)
+      else {
+        await passTime(redis, crews.flatMap(agentsOf))
+        for (const crew of crews)
+          expect(await go(recovery, crew), crew.planner).toMatchObject({ status: 200 })
+        await recovery.settled()
+      }
+    }
+    console.log(performance.now() - t)
+    const channels = await readChannels(redis)
+    for (const crew of crews) await checkCrew(redis, recovery, outside, crew, channels)
+    for (const { body } of outside.provider.requests)
+      if (body.messages) checkOrder((body.messages as never[]).slice(1), 'asked')
+    console.log(performance.now() - t, recovery.errors.length, recovery.errors.slice(0, 5))
+  },
+  120_000,
+)
+
+it('an instance that works on what a message brought dies at each call to Redis: everything happens once', async () => {
+  const { redis, outside, newHub } = await start()
+  const recovery = newHub()
+  const drains = { kickMs: 10_000, scheduledMs: 10_000 }
+  const crews: Crew[] = []
+  const message = (hub: MortalHub, { planner }: Crew) =>
+    hub.ask(
+      'POST',
+      `/v1/agents/${planner}/messages`,
+      { content: `begin ${planner}` },
+      { 'idempotency-key': 'm' },
+    )
+  async function run(name: string, death?: Death) {
+    const crew = await outside.makeCrew(recovery, name)
+    crews.push(crew)
+    await stopTime(redis) // this crew alone is worked on
+    const mortal = newHub({ drains })
+    mortal.dieAt(death)
+    await Promise.race([mortal.died, message(mortal, crew).then(mortal.settled)])
+    return mortal.calls
+  }
+  const calls = await run('measure')
+  let t = performance.now()
+  for (let at = 1; at <= calls; at++) await run(`n${at}`, { at, arrives: at % 2 === 0 })
+  console.log(calls, performance.now() - t)
+  for (const crew of crews) await message(recovery, crew)
+  await recover(redis, recovery, crews)
+  console.log(performance.now() - t)
+  const channels = await readChannels(redis)
+  for (const crew of crews) await checkCrew(redis, recovery, outside, crew, channels)
+  console.log(performance.now() - t, recovery.errors.slice(0, 5))
+}, 120_000)
