@@ -296,6 +296,10 @@ export const MODELS_CHANGED = 'models:changed'
 /** Hash of a tenant: name → pipeline (JSON). */
 export const pipelinesKey = (tenant: string) => `${prefix(tenant)}pipelines`
 
+/** Sorted set: the latest values of an entity, by when they came. Its pipeline says for how long it is kept. */
+export const windowKey = (tenant: string, pipeline: string, window: string, entity: string) =>
+  `${prefix(tenant)}window:${pipeline}:${window}:${escapeId(entity)}`
+
 /** Hash of a tenant: view → its features (JSON). */
 export const featureViewsKey = (tenant: string) => `${prefix(tenant)}features`
 

@@ -330,6 +330,13 @@ export const pushJobsScript: Script = {
   source: "-- Puts jobs into a queue and wakes who works on it. A job whose id the queue still holds is there already.\n-- KEYS: 1 waiting · 2 jobs\n-- ARGV: 1 channel to wake by · 2 message · then for each job: id · body (JSON)\n-- Returns: for each job 1 when it is new, else 0.\nlocal added, any = {}, false\nfor i = 3, #ARGV, 2 do\n  local new = redis.call('HSETNX', KEYS[2], 'body:' .. ARGV[i], ARGV[i + 1])\n  if new == 1 then\n    redis.call('RPUSH', KEYS[1], ARGV[i])\n    any = true\n  end\n  added[#added + 1] = new\nend\nif any then\n  redis.call('PUBLISH', ARGV[1], ARGV[2])\nend\nreturn added\n",
 }
 
+export const pushWindowScript: Script = {
+  name: 'push-window',
+  sha: 'b838881c0e3257129d85881223a4e71a542bccbf',
+  keyCount: 1,
+  source: "-- Adds values to a window, each id once, and tells what the window was at each of them. May be repeated.\n-- KEYS: 1 window (sorted set: numbers joined by ',', space, id; by place)\n-- ARGV: 1 how many values a window has · 2 how many are kept, for ids that come again · 3 for how many ms after this\n--       then for each: its place in the order that values came in · numbers, space, id\n-- Returns: for each, the latest values up to it, oldest first: numbers, space, id, all joined by spaces\nlocal length, kept = tonumber(ARGV[1]), tonumber(ARGV[2])\nfor from = 4, #ARGV, 1000 do\n  redis.call('ZADD', KEYS[1], 'NX', unpack(ARGV, from, math.min(from + 999, #ARGV)))\nend\nlocal windows = {}\nfor i = 5, #ARGV, 2 do\n  local rank = redis.call('ZRANK', KEYS[1], ARGV[i])\n  windows[#windows + 1] = table.concat(redis.call('ZRANGE', KEYS[1], math.max(0, rank - length + 1), rank), ' ')\nend\nredis.call('ZREMRANGEBYRANK', KEYS[1], 0, -kept - 1)\nredis.call('PEXPIRE', KEYS[1], ARGV[3])\nreturn windows\n",
+}
+
 export const putAgentScript: Script = {
   name: 'put-agent',
   sha: 'cafa4aae62e50c3b467ad63bf135eda6e754e5a1',

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import slotOf from 'cluster-key-slot'
 import { describe, expect, it } from 'vitest'
 import {
+  AGENTS_DUE_KEY,
   agentKeys,
   alertKeys,
   breakerKey,
@@ -29,6 +30,7 @@ import {
   SWEEPS_KEY,
   streamKeys,
   taskKeys,
+  windowKey,
 } from '../shared/keys.ts'
 import type { Script } from '../shared/ports/redis.ts'
 import * as generated from '../shared/scripts.generated.ts'
@@ -117,6 +119,7 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
   ),
   'put-features': (tenant) => [featureKey(tenant, 'user', 'a:{b}')],
   'drop-features': (tenant) => [featureKey(tenant, 'user', 'a:{b}')],
+  'push-window': (tenant) => [windowKey(tenant, 'sensor', 'a1b2', 'a:{b}')],
   'append-rows': (tenant) => Object.values(datasetKeys(tenant, 'clicks')),
   'label-rows': (tenant) => [datasetKeys(tenant, 'clicks').ids],
   'read-rows': (tenant) => Object.values(datasetKeys(tenant, 'clicks')),

@@ -6,7 +6,7 @@ import { claimDueScript } from '../scripts.generated.ts'
 import type { GroupLog } from '../streams/group-worker.ts'
 import type { Drive } from './drive.ts'
 import { readMember } from './due.ts'
-import type { Tasks } from './task.ts'
+import type { Tasks } from './tasks/task.ts'
 
 export interface AgentRunnerOptions {
   redis: Redis
@@ -122,5 +122,3 @@ export function createAgentRunner({ redis, drive, tasks, bell, clock, log, lanes
     },
   }
 }
-
-export type AgentRunner = ReturnType<typeof createAgentRunner>

@@ -1,4 +1,4 @@
-import type { ToolSetting } from './tool.ts'
+import type { ToolSetting } from './tools/tool.ts'
 
 /** What `PUT /v1/agents/{id}` takes. */
 export interface AgentSettings {
@@ -20,7 +20,7 @@ export interface AgentSettings {
   }
 }
 
-export interface AgentLimits {
+interface AgentLimits {
   /** Default 50. */
   steps?: number
   /** Of all model calls, what they read and what they write. */

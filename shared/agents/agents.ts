@@ -8,8 +8,8 @@ import { send } from '../send.ts'
 import type { AgentSettings, AgentState, AgentStatus, InboxMessage, StepRecord, TaskRef } from './agent.ts'
 import { type AgentRecord, readAgent, readInbox, readSteps, type StreamReply } from './agent-record.ts'
 import type { Due } from './due.ts'
-import type { Tasks } from './task.ts'
-import type { Tools } from './tool.ts'
+import type { Tasks } from './tasks/task.ts'
+import type { Tools } from './tools/tool.ts'
 
 /** An agent as it is shown: without secrets. */
 export interface ShownAgent extends AgentSettings, Pick<AgentState, 'waiting' | 'task' | 'error'> {

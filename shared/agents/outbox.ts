@@ -5,7 +5,7 @@ import type { Realtime } from '../realtime/realtime.ts'
 import { send } from '../send.ts'
 import type { InboxMessage } from './agent.ts'
 import { readEntries, type StreamReply } from './agent-record.ts'
-import type { NewTask, TaskOutcome, Tasks } from './task.ts'
+import type { NewTask, TaskOutcome, Tasks } from './tasks/task.ts'
 
 /** What a step has committed to send. Each is sent until it arrived, and arrives once: its id says so. */
 export type OutboxMessage =

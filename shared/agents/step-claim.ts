@@ -63,7 +63,7 @@ export interface StepClaim {
   leave(again: boolean): Promise<void>
 }
 
-export interface StepCommit {
+interface StepCommit {
   record: Omit<StepRecord, 'version'>
   state: AgentState
   drive: boolean

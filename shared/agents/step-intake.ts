@@ -46,7 +46,7 @@ const isAwaited = ({ type }: Extract<Waiting, { for: 'event' }>, message: Receiv
   type === undefined || message.event_type === type
 
 /** Tasks that have not reported yet. */
-export function openTasks(tasks: readonly string[], taken: readonly Received[]): string[] {
+function openTasks(tasks: readonly string[], taken: readonly Received[]): string[] {
   const reported = new Set(
     taken.flatMap(({ type, task }) => (type === 'task-result' && task ? [task.id] : [])),
   )

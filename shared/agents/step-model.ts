@@ -5,7 +5,7 @@ import { readCompleted } from '../completions/read-completed.ts'
 import { costOf, readTokenUsage } from '../metering/token-usage.ts'
 import type { ChatRequest, Price } from '../ports/chat.ts'
 import type { ModelToolCall } from './agent.ts'
-import type { Tool } from './tool.ts'
+import type { Tool } from './tools/tool.ts'
 
 /** What a model said in a step. */
 export interface ModelAnswer {

@@ -1,6 +1,6 @@
 import type { Decision, ModelToolCall, PendingCall, ToolCallRecord } from './agent.ts'
 import type { StepClaim } from './step-claim.ts'
-import type { Tool, ToolCallContext, ToolOutcome } from './tool.ts'
+import type { Tool, ToolCallContext, ToolOutcome } from './tools/tool.ts'
 
 /** A call that a step has to make, or a person has decided on. */
 export interface DueCall extends ModelToolCall {

@@ -4,15 +4,15 @@ import type { CountTokens } from '../ports/chat.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { AgentState, AgentStatus, ChatMessage, ToolCallRecord, Waiting } from './agent.ts'
 import type { Received } from './agent-record.ts'
-import type { ExtractMemories } from './extract-memories.ts'
+import type { ExtractMemories } from './memory/extract-memories.ts'
+import { fitWorkingMemory, toPrompt } from './memory/working-memory.ts'
 import type { OutboxMessage } from './outbox.ts'
 import type { Committed, StepClaim } from './step-claim.ts'
 import { eventsOf } from './step-events.ts'
 import { inOrder, stateAfter, takeUp, timeOver, toChatMessages } from './step-intake.ts'
 import type { AskModel, ModelAnswer, StepUsage } from './step-model.ts'
 import { type CallResult, callTools, type DueCall } from './step-tools.ts'
-import type { Effect, Tools } from './tool.ts'
-import { fitWorkingMemory, toPrompt } from './working-memory.ts'
+import type { Effect, Tools } from './tools/tool.ts'
 
 export interface StepOptions {
   tools: Tools

@@ -1,7 +1,15 @@
 import type { LoadedModel, ModelRuntime, Tensor } from '../ports/model-runtime.ts'
 import type { OnnxRun } from './onnx-engine.ts'
 import { readOnnxModel } from './onnx-model.ts'
-import { checkDag, failed, invalidModel, timedOut, unavailable, unsupportedFormat } from './runtime-dag.ts'
+import {
+  checkDag,
+  failed,
+  invalidModel,
+  loadedLate,
+  timedOut,
+  unavailable,
+  unsupportedFormat,
+} from './runtime-dag.ts'
 
 /** Where sessions live: in this thread, or in another process. */
 export interface OnnxHost {
@@ -39,7 +47,7 @@ export function createOnnxRuntime(name: string, host: OnnxHost): ModelRuntime {
       const { inputs, outputs } = readOnnxModel(bytes)
       const number = ++last
       try {
-        await within(LOAD_MS, signal, (signal) => host.load(number, bytes, signal))
+        await within(LOAD_MS, loadedLate, signal, (signal) => host.load(number, bytes, signal))
       } catch (error) {
         // It may still come to be, after nobody waits for it.
         if (!(error instanceof OnnxError)) void host.drop(number).catch(() => {})
@@ -78,7 +86,7 @@ export function createOnnxRuntime(name: string, host: OnnxHost): ModelRuntime {
         outputs: dag.outputs,
       }
       try {
-        const tensors = await within(timeoutMs, signal, (signal) => host.run(run, signal))
+        const tensors = await within(timeoutMs, timedOut, signal, (signal) => host.run(run, signal))
         return new Map(tensors.map((tensor, i) => [dag.outputs[i]!, tensor]))
       } catch (error) {
         throw error instanceof OnnxError ? failed(`The model failed: ${error.message}`, error) : error
@@ -92,12 +100,13 @@ export function createOnnxRuntime(name: string, host: OnnxHost): ModelRuntime {
 /** One signal of both ends: the caller's own, and the deadline. */
 async function within<T>(
   timeoutMs: number,
+  late: (timeoutMs: number) => Error,
   caller: AbortSignal | undefined,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   caller?.throwIfAborted()
   const end = new AbortController()
-  const timer = setTimeout(() => end.abort(timedOut(timeoutMs)), timeoutMs)
+  const timer = setTimeout(() => end.abort(late(timeoutMs)), timeoutMs)
   const leave = () => end.abort(caller!.reason)
   caller?.addEventListener('abort', leave, { once: true })
   try {
@@ -108,5 +117,5 @@ async function within<T>(
   }
 }
 
-/** The file, kept to make the session anew; the session's copy of the weights, and what it has made of them; its arena. */
-const memoryOf = (bytes: number) => 3 * bytes + 2 ** 20
+/** The file, kept to make the session anew; the session's copy of the weights; what a run takes. */
+const memoryOf = (bytes: number) => 2 * bytes + 2 ** 20

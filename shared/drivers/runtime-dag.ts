@@ -51,6 +51,9 @@ export const timedOut = (timeoutMs: number, cause?: unknown) =>
 export const unavailable = (message: string, cause?: unknown) =>
   new HubError({ code: 'runtime_unavailable', status: 503, message, retryAfterSeconds: 1, cause })
 
+export const loadedLate = (timeoutMs: number, cause?: unknown) =>
+  unavailable(`The model was not ready within ${Math.round(timeoutMs)} ms.`, cause)
+
 export const unsupportedFormat = (message: string) =>
   new HubError({ code: 'unsupported_format', status: 400, message })
 

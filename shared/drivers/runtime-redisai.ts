@@ -1,11 +1,18 @@
 import { RedisTimeoutError, RedisUnavailableError } from '../errors.ts'
 import type { LoadedModel, ModelFile, ModelFormat, ModelRuntime, TensorSpec } from '../ports/model-runtime.ts'
-import type { CallOptions, Command, ErrorReply, Redis, Reply } from '../ports/redis.ts'
+import type { Command, ErrorReply, Redis, Reply } from '../ports/redis.ts'
 import { countElements, invalidTensor } from '../tensors.ts'
 import { readOnnxModel } from './onnx-model.ts'
 import { BACKENDS, DTYPES, toDag, toSteps, toStore } from './redisai-commands.ts'
 import { isNoSuchModel, isStored, readSteps, readTensor, toRuntimeError } from './redisai-reply.ts'
-import { checkDag, invalidModel, timedOut, unavailable, unsupportedFormat } from './runtime-dag.ts'
+import {
+  checkDag,
+  invalidModel,
+  loadedLate,
+  timedOut,
+  unavailable,
+  unsupportedFormat,
+} from './runtime-dag.ts'
 
 export interface RuntimeRedisaiOptions {
   /** A connection of its own: it waits while a model runs. */
@@ -45,26 +52,31 @@ export function createRuntimeRedisai({ redis, keys, device = 'CPU' }: RuntimeRed
 
   const expire = (key: string): Command => ['EXPIRE', key, keys.ttlSeconds]
 
-  async function ask(commands: Command[], timeoutMs: number, options: CallOptions): Promise<Reply[]> {
+  async function ask(
+    commands: Command[],
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    late: typeof timedOut,
+  ): Promise<Reply[]> {
     if (!redis.binary) {
       throw unavailable('RedisAI takes bytes, which Redis over HTTP cannot carry: set HUB_REDISAI_URL.')
     }
     try {
-      return await redis.wave(commands, { ...options, timeoutMs, bytes: true })
+      return await redis.wave(commands, { timeoutMs, signal, bytes: true })
     } catch (error) {
-      if (error instanceof RedisTimeoutError) throw timedOut(timeoutMs, error)
+      if (error instanceof RedisTimeoutError) throw late(timeoutMs, error)
       if (error instanceof RedisUnavailableError) throw unavailable(error.message, error)
       throw error
     }
   }
 
   /** Looks first: storing onto a key of another kind ends the server, and most often the model is there. */
-  async function store({ key, file }: Stored, signal?: AbortSignal) {
-    const [found] = await ask([['AI.MODELGET', key, 'META']], LOAD_MS, { signal })
+  async function store({ key, file }: Stored, timeoutMs: number, signal?: AbortSignal) {
+    const [found] = await ask([['AI.MODELGET', key, 'META']], timeoutMs, signal, loadedLate)
     if (found instanceof Error && !isNoSuchModel(found)) throw toRuntimeError(found as ErrorReply, 'store')
     const isThere = !(found instanceof Error) && isStored(found!, file.format, device)
     const commands = isThere ? [expire(key)] : [toStore(key, file, device), expire(key)]
-    for (const reply of await ask(commands, LOAD_MS, { signal })) {
+    for (const reply of await ask(commands, timeoutMs, signal, loadedLate)) {
       if (reply instanceof Error) throw toRuntimeError(reply, 'store')
     }
   }
@@ -90,7 +102,7 @@ export function createRuntimeRedisai({ redis, keys, device = 'CPU' }: RuntimeRed
     async load(file, { signal } = {}) {
       const { inputs, outputs } = specsOf(file)
       const stored: Stored = { key: keys.model(file.key), file, since: performance.now() }
-      await store(stored, signal)
+      await store(stored, LOAD_MS, signal)
       const model: LoadedModel = {
         ...{ inputs, outputs, memoryBytes: file.bytes.length },
         // The server keeps it for other instances, until it expires.
@@ -109,19 +121,24 @@ export function createRuntimeRedisai({ redis, keys, device = 'CPU' }: RuntimeRed
       const used = new Set(dag.nodes.map(({ model }) => storedOf(model)))
       const made = dag.outputs.filter((name) => !inputs.has(name))
       const end = performance.now() + timeoutMs
+      const remaining = () => {
+        const left = end - performance.now()
+        if (left <= 0) throw timedOut(timeoutMs)
+        return left
+      }
       const { steps: sent, reads } = toSteps(dag, made, inputs, (model) => storedOf(model).key)
 
       async function run(): Promise<Reply> {
         if (sent.length === 0) return []
-        const left = end - performance.now()
-        if (left <= 0) throw timedOut(timeoutMs)
-        const replies = await ask([...toKeep(used), toDag(keys.routing, left, sent)], left, { signal })
+        const left = remaining()
+        const commands = [...toKeep(used), toDag(keys.routing, left, sent)]
+        const replies = await ask(commands, left, signal, timedOut)
         return replies.at(-1)!
       }
 
       let reply = await run()
       if (isNoSuchModel(reply)) {
-        for (const stored of used) await store(stored, signal)
+        for (const stored of used) await store(stored, remaining(), signal)
         reply = await run()
       }
       if (reply instanceof Error) throw toRuntimeError(reply, 'run')

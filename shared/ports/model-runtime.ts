@@ -82,7 +82,10 @@ export interface Dag {
 export interface ModelRuntime {
   readonly name: string
   readonly formats: readonly ModelFormat[]
-  /** Errors: `HubError` `invalid_model` (422) for bytes that are none, `unsupported_format` (400), `runtime_unavailable` (503). */
+  /**
+   * Errors: `HubError` `invalid_model` (422) for bytes that are none, or that this runtime cannot run; `unsupported_format` (400);
+   * `key_conflict` (409); `runtime_unavailable` (503).
+   */
   load(file: ModelFile, options?: { signal?: AbortSignal }): Promise<LoadedModel>
   /**
    * Runs a DAG: `inputs` by name. Types and shapes are checked before anything is sent.

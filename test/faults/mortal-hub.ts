@@ -1,6 +1,6 @@
 import { type Rim, wire } from '../../infra/wire.ts'
 import { createOutgoingNode } from '../../shared/drivers/outgoing-node.ts'
-import type { Redis } from '../../shared/ports/redis.ts'
+import type { CallOptions, Command, Redis, ScriptCall } from '../../shared/ports/redis.ts'
 
 export interface MortalHubOptions extends Partial<Rim> {
   /** Shared by all hubs of a test; each one's death is its own. */
@@ -15,6 +15,8 @@ export interface Death {
   arrives: boolean
 }
 
+type Calls = readonly (Command | ScriptCall)[]
+
 /** Nobody is left to go on. */
 const never = () => new Promise<never>(() => {})
 
@@ -24,19 +26,20 @@ const never = () => new Promise<never>(() => {})
  */
 export function createMortalHub({ redis, env, ...rim }: MortalHubOptions) {
   let calls = 0
-  let death: Death | undefined
-  let before: ((call: number) => Promise<unknown>) | undefined
+  let dies = (_call: number, _commands: Calls) => false
+  let arrives = false
+  let before: ((call: number, commands: Calls) => Promise<unknown>) | undefined
   let isDead = false
   const died = Promise.withResolvers<'died'>()
   const outgoing = createOutgoingNode({ silenceMs: 20_000 })
 
-  async function wave(...[commands, options]: Parameters<Redis['wave']>) {
+  async function wave(commands: Calls, options?: CallOptions) {
     if (isDead) return never()
     const call = ++calls
-    await before?.(call)
-    if (call === death?.at) {
+    await before?.(call, commands)
+    if (!isDead && dies(call, commands)) {
       isDead = true
-      if (death.arrives) await redis.wave(commands, { timeoutMs: 5_000 })
+      if (arrives) await redis.wave(commands, { timeoutMs: 5_000 })
       died.resolve('died')
     }
     if (isDead) return never()
@@ -67,12 +70,17 @@ export function createMortalHub({ redis, env, ...rim }: MortalHubOptions) {
     },
     died: died.promise,
     /** Counts anew. */
-    dieAt(when: Death | undefined) {
+    dieAt(death: Death | undefined) {
       calls = 0
-      death = when
+      dies = (call) => call === death?.at
+      arrives = death?.arrives ?? false
     },
-    /** Something else happens before each call. */
-    beforeCall(happens: (call: number) => Promise<unknown>) {
+    /** When it is about to send these. */
+    dieWhen(is: (commands: Calls) => boolean) {
+      dies = (_, commands) => is(commands)
+    },
+    /** Something else happens before each call; counts anew. */
+    beforeCall(happens: typeof before) {
       calls = 0
       before = happens
     },

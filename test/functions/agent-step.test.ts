@@ -122,6 +122,21 @@ describe('a step', () => {
     ])
   })
 
+  it('waits on Redis for its claim, its completion and one commit', async () => {
+    const { app, put, step } = await start([{ text: 'Hello.' }, { text: 'Hello again.' }])
+    await put()
+    await step({ input: 'warm up' })
+    await app.settled()
+    app.waves.length = 0
+    await step({ input: 'hello' })
+    await app.settled()
+    const waves = app.waves.map((calls) =>
+      calls.map((call) => ('script' in call ? call.script.name : call[0])).join(' '),
+    )
+    const awaited = ['ZADD begin-step', 'GET', 'lead', 'commit-step']
+    expect(waves.filter((wave) => awaited.includes(wave) || wave.includes('journal'))).toEqual(awaited)
+  })
+
   it('with the same Idempotency-Key happens once', async () => {
     const { app, put, step } = await start()
     await put()
@@ -224,6 +239,23 @@ describe('a step', () => {
     await working.stop()
     const { data } = await get('/steps')
     expect(data).toMatchObject([{ step: 1, status: 'done', output: 'Late.' }])
+  })
+})
+
+const ADMIN = 'the-admin-key-of-this-test'
+
+describe('a tool at an address that is not public', () => {
+  it('is an admin’s to declare', async () => {
+    const { app, id } = await start([], {
+      env: { HUB_ADMIN_KEY: ADMIN, HUB_SECRET_KEY: 'x'.repeat(32) },
+    })
+    const admin = { authorization: `Bearer ${ADMIN}` }
+    const made = await app.send('POST', '/v1/keys', { tenant: unique('tenant') }, admin)
+    const member = { authorization: `Bearer ${(await made.json()).key}` }
+    const body = { role: 'custom', tools: [webhook('http://127.0.0.1:1/hook')] }
+    expect((await app.send('PUT', `/v1/agents/${id}`, body, member)).status).toBe(403)
+    expect((await app.send('PUT', `/v1/agents/${id}`, body, admin)).status).toBe(200)
+    expect((await app.get(`/v1/agents/${id}`, member)).status).toBe(404)
   })
 })
 

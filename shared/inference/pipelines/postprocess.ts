@@ -50,7 +50,7 @@ function argmax(values: readonly number[]): number {
 
 /** Half away from zero, as written: 1.005 is 1.01 though the number is a little less. */
 function roundTo(x: number, digits: number): number {
-  if (!Number.isFinite(x)) return x
+  if (!(Math.abs(x) * 10 ** digits < 2 ** 52)) return x // has no such digits
   const [mantissa, exponent = '0'] = String(Math.abs(x)).split('e')
   const scaled = Math.round(Number(`${mantissa}e${Number(exponent) + digits}`))
   return Math.sign(x) * Number(`${scaled}e${-digits}`)

@@ -1,5 +1,5 @@
 import type { PreprocessStep } from './definition.ts'
-import { each, invalid, type Kind, listOf, NUMBER, numbers, type Value, widthOf } from './value.ts'
+import { each, invalid, type Kind, listOf, MOST_WIDTH, numbers, type Value, widthOf } from './value.ts'
 
 /** Steps that need nothing but the row. */
 export type PlainStep = Exclude<PreprocessStep, { op: 'window' | 'embed' }>
@@ -39,6 +39,7 @@ export function toPrepared(step: PlainStep, kinds: readonly Kind[], path: string
       return { kind, run: ([value]) => each(value!, (x) => countUpTo(step.boundaries, x)) }
     case 'concat': {
       const total = widths.reduce((sum, one) => sum + one, 0)
+      if (total > MOST_WIDTH) throw invalid(path, `makes ${total} numbers; at most are ${MOST_WIDTH}`)
       const wanted = step.shape?.reduce((product, length) => product * length, 1)
       if (wanted !== undefined && wanted !== total)
         throw invalid(`${path}.shape`, `wants ${wanted} numbers, and there are ${total}`)
@@ -90,9 +91,3 @@ function countUpTo(boundaries: readonly number[], x: number): number {
   }
   return from
 }
-
-/** A flag is a number before models. */
-export const toNumeric = (value: unknown): unknown => (typeof value === 'boolean' ? Number(value) : value)
-
-export const kindOf = (type: 'number' | 'boolean' | 'text' | 'vector', dimensions = 1): Kind =>
-  type === 'vector' ? numbers(dimensions) : type === 'text' ? { type } : NUMBER

@@ -9,6 +9,8 @@ export type Kind = { type: 'number' } | { type: 'text' } | { type: 'vector'; wid
 export const NUMBER: Kind = { type: 'number' }
 export const TEXT: Kind = { type: 'text' }
 
+export const MOST_WIDTH = 65_536
+
 /** A vector of one is a number. */
 export const numbers = (width: number): Kind => (width === 1 ? NUMBER : { type: 'vector', width })
 
