@@ -4,7 +4,9 @@ import type {
   AgentStatus,
   ChatMessage,
   InboxMessage,
+  ShownWaiting,
   StepRecord,
+  Waiting,
 } from './agent.ts'
 
 /** An agent as Redis holds it. */
@@ -68,6 +70,11 @@ export const readInbox = (entries: StreamReply) =>
   readEntries<InboxMessage>(entries).map(({ id, value }) => ({ entry: id, ...value }))
 
 export type Received = ReturnType<typeof readInbox>[number]
+
+export function showWaiting(waiting: Waiting): ShownWaiting {
+  if (waiting.for === 'approval' || waiting.until === undefined) return waiting as ShownWaiting
+  return { ...waiting, until: new Date(waiting.until).toISOString() }
+}
 
 /** Of the journal. */
 export function readSteps(entries: StreamReply): StepRecord[] {

@@ -42,6 +42,11 @@ export type Waiting =
   | { for: 'tasks'; until?: number }
   | { for: 'approval'; calls: PendingCall[] }
 
+/** As it is shown: its time by RFC 3339. */
+export type ShownWaiting =
+  | (Omit<Exclude<Waiting, { for: 'approval' }>, 'until'> & { until?: string })
+  | Extract<Waiting, { for: 'approval' }>
+
 /** A tool call that a person must decide on. */
 export interface PendingCall extends ModelToolCall {
   /** Of the step that asked for it: part of its idempotency key. */
@@ -134,7 +139,7 @@ export interface StepRecord {
   usage: { tokens: number; cost: number }
   /** Ids of the messages that it took up. */
   messages: string[]
-  waiting?: Waiting
+  waiting?: ShownWaiting
   task?: TaskRef
   error?: { code: string; message: string }
   /** RFC 3339. */

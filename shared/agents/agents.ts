@@ -5,19 +5,35 @@ import type { Clock } from '../ports/clock.ts'
 import type { Redis } from '../ports/redis.ts'
 import { deleteAgentScript, deliverMessageScript, putAgentScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
-import type { AgentSettings, AgentState, AgentStatus, InboxMessage, StepRecord, TaskRef } from './agent.ts'
-import { type AgentRecord, readAgent, readInbox, readSteps, type StreamReply } from './agent-record.ts'
+import type {
+  AgentSettings,
+  AgentState,
+  AgentStatus,
+  InboxMessage,
+  ShownWaiting,
+  StepRecord,
+  TaskRef,
+} from './agent.ts'
+import {
+  type AgentRecord,
+  readAgent,
+  readInbox,
+  readSteps,
+  type StreamReply,
+  showWaiting,
+} from './agent-record.ts'
 import type { Due } from './due.ts'
 import type { Tasks } from './tasks/task.ts'
 import type { Tools } from './tools/tool.ts'
 
 /** An agent as it is shown: without secrets. */
-export interface ShownAgent extends AgentSettings, Pick<AgentState, 'waiting' | 'task' | 'error'> {
+export interface ShownAgent extends AgentSettings, Pick<AgentState, 'task' | 'error'> {
   id: string
   status: AgentStatus
   /** Rises with each step and each PUT. */
   version: number
   steps: number
+  waiting?: ShownWaiting
   /** Of the run: what its limits are about. */
   run?: { steps: number; tokens: number; cost: number; started_at: string }
   created_at: string
@@ -218,7 +234,7 @@ export function createAgents({ redis, tools, tasks, forgetAll, due, clock }: Age
       status: record.claimedUntil > clock.now() ? 'running' : status,
       ...{ version, steps },
       ...(run && { run: toRun(run) }),
-      ...(waiting && { waiting }),
+      ...(waiting && { waiting: showWaiting(waiting) }),
       ...(task && { task }),
       ...(error && { error }),
       created_at: record.createdAt,

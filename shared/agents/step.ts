@@ -3,7 +3,7 @@ import { HubError, mayPass, toHubError } from '../errors.ts'
 import type { CountTokens } from '../ports/chat.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { AgentState, AgentStatus, ChatMessage, ToolCallRecord, Waiting } from './agent.ts'
-import type { Received } from './agent-record.ts'
+import { type Received, showWaiting } from './agent-record.ts'
 import type { ExtractMemories } from './memory/extract-memories.ts'
 import { fitWorkingMemory, toPrompt } from './memory/working-memory.ts'
 import type { OutboxMessage } from './outbox.ts'
@@ -165,7 +165,11 @@ export function createRunStep({
     /** Into the conversation and the outbox; what a person must decide on comes back. */
     function take(results: readonly CallResult[]) {
       return results.flatMap((result) => {
-        if ('pending' in result) return [result.pending]
+        if ('pending' in result) {
+          const { id, name, arguments: args } = result.pending
+          calls.push({ id, name, arguments: args, status: 'pending', output: '', ms: 0 })
+          return [result.pending]
+        }
         const { record: call, outcome } = result
         calls.push(call)
         added.push({ role: 'tool', tool_call_id: call.id, content: call.output })
@@ -234,7 +238,7 @@ export function createRunStep({
         ...{ step, status, output, usage },
         tool_calls: calls.map((call) => ({ ...call, output: cut(call.output) })),
         messages: taken.map(({ id }) => id),
-        ...(waiting && { waiting }),
+        ...(waiting && { waiting: showWaiting(waiting) }),
         ...(task && { task }),
         ...(state.error && { error: state.error }),
         started_at: new Date(startedAt).toISOString(),

@@ -275,6 +275,7 @@ describe('a person', () => {
     const { body: asked } = await step({ input: 'go' })
     expect(asked).toMatchObject({
       status: 'waiting',
+      tool_calls: [{ status: 'pending' }, { status: 'pending' }],
       waiting: { for: 'approval', calls: [{ why: 'approval' }, {}] },
     })
     expect(tool.received).toHaveLength(0)
@@ -324,7 +325,8 @@ describe('waiting', () => {
       { text: 'Good morning.' },
     ])
     await put({ tools: ['wait'] })
-    expect((await step({ input: 'sleep' })).body.waiting).toMatchObject({ for: 'time' })
+    const { waiting } = (await step({ input: 'sleep' })).body
+    expect(waiting).toEqual({ for: 'time', until: expect.stringMatching(/^2\d{3}-.*Z$/) })
     const working = work(app)
     await until('it woke up', async () => (await get()).output !== null && (await get()).status === 'done')
     await working.stop()

@@ -1,0 +1,182 @@
+import type { Caller } from '../../admission.ts'
+import type { Datasets } from '../../datasets/datasets.ts'
+import type { Embeddings } from '../../embeddings/embeddings.ts'
+import { HubError } from '../../errors.ts'
+import type { Features } from '../../features/features.ts'
+import type { Redis } from '../../ports/redis.ts'
+import { splitReplies } from '../../send.ts'
+import type { ModelLease } from '../loaded-models.ts'
+import type { Serving } from '../serving.ts'
+import { type Binding, bindPlan } from './binding.ts'
+import { embedRows } from './embed-rows.ts'
+import { lookUp } from './look-ups.ts'
+import type { Plan, PlannedStep } from './plan.ts'
+import { postprocess } from './postprocess.ts'
+import { recordRows } from './record-rows.ts'
+import { checkNames, type RowSource, readInput } from './row-inputs.ts'
+import { type ModelRow, runModels } from './run-models.ts'
+import { isFiniteValue, notANumber, type Value } from './value.ts'
+import { pushWindow } from './windows.ts'
+
+/** What a pipeline is run for. */
+export interface PipelineRow {
+  /** The same when it comes again: windows and datasets hold it once. */
+  id: string
+  /** In the order that rows came in: Unix ms, a part of one for those that came in the same. */
+  place: number
+  /** When it was so, Unix ms. */
+  time: number
+  source: RowSource
+}
+
+/** How it went with one row. */
+export type RowOutcome = { outputs: Record<string, Value> } | { failed: unknown }
+
+export interface PipelineRun {
+  /** In the pipeline's order. */
+  models: { name: string; version: string }[]
+  /** In the order of the rows. */
+  rows: RowOutcome[]
+}
+
+export interface PipelineCall {
+  caller: Caller
+  signal: AbortSignal
+  defer(work: Promise<unknown>): void
+}
+
+export interface RunPipelineOptions {
+  redis: Redis
+  serving: Pick<Serving, 'acquire'>
+  features: Pick<Features, 'ask'>
+  datasets: Pick<Datasets, 'append'>
+  embeddings: Embeddings
+  /** Of one run of models. */
+  timeoutMs: number
+}
+
+interface RunningRow extends ModelRow {
+  source: PipelineRow
+  failed?: { error: unknown }
+}
+
+/** Of the one wave of features and windows. */
+const ASK = { timeoutMs: 1_000 }
+
+/**
+ * Runs a pipeline for many rows: one wave of features and windows, one call to each runtime, one wave of training data. What is wrong with
+ * a row is that row's outcome; what is thrown concerns all of them.
+ */
+export function createRunPipeline(options: RunPipelineOptions) {
+  const { redis, serving, features, datasets, embeddings, timeoutMs } = options
+  /** Models mostly are those of the last run. */
+  const bindings = new WeakMap<Plan, Binding>()
+
+  return async (plan: Plan, sources: readonly PipelineRow[], call: PipelineCall): Promise<PipelineRun> => {
+    const { tenant } = call.caller
+    const rows = sources.map((source): RunningRow => {
+      const { id, place } = source
+      return { id, place, source, values: [], made: new Map() }
+    })
+    const open = () => rows.filter((row) => !row.failed)
+    const fail = (row: ModelRow, error: unknown) => {
+      ;(row as RunningRow).failed ??= { error }
+    }
+    const attempt = (work: (row: RunningRow) => void) => {
+      for (const row of open()) {
+        try {
+          work(row)
+        } catch (error) {
+          fail(row, error)
+        }
+      }
+    }
+
+    const leases = await acquire(tenant, plan)
+    try {
+      const binding = bind(plan, leases)
+      attempt((row) => {
+        checkNames(plan.inputs, row.source.source)
+        for (const input of plan.inputs) row.values[input.slot] = readInput(input, row.source.source)
+        prepare(plan.before, row)
+      })
+      await Promise.all([ask(), embedRows(embeddings, plan.embeddings, open(), { ...call, fail })])
+      attempt((row) => prepare(plan.after, row))
+      await runModels(binding, open(), { timeoutMs, signal: call.signal, fail })
+      attempt((row) => show(plan, binding, row))
+    } finally {
+      for (const lease of leases) lease.release()
+    }
+    const models = leases.map(({ ref: { name, version } }) => ({ name, version }))
+    const done = open()
+    if (plan.definition.record && done.length > 0) {
+      const outcomes = done.map((row) => ({ ...row, time: row.source.time, outputs: outputs(row) }))
+      await recordRows(datasets, tenant, plan, outcomes, models)
+    }
+    return { models, rows: rows.map((row) => (row.failed ? { failed: row.failed.error } : { outputs: outputs(row) })) }
+
+    /** Features and windows, together. */
+    async function ask() {
+      const waiting = open()
+      if (waiting.length === 0) return
+      const parts = [
+        ...plan.lookUps.map((planned) => lookUp(features, tenant, planned, waiting, fail)),
+        ...plan.windows.map((window) => pushWindow(tenant, plan.name, window, open())),
+      ]
+      const calls = parts.flatMap((part) => part.calls)
+      if (calls.length === 0) return
+      let replies = await redis.wave(calls, ASK)
+      for (const { calls, settle } of parts) {
+        const [own, others] = splitReplies(replies, calls.length)
+        settle(own)
+        replies = others as typeof replies
+      }
+    }
+  }
+
+  async function acquire(tenant: string, plan: Plan): Promise<ModelLease[]> {
+    const acquiring = plan.definition.models.map(({ model, version }) => serving.acquire(tenant, model, version))
+    const settled = await Promise.allSettled(acquiring)
+    const leases = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+    const place = settled.findIndex(({ status }) => status === 'rejected')
+    if (place < 0) return leases
+    for (const lease of leases) lease.release()
+    throw located((settled[place] as PromiseRejectedResult).reason, `models[${place}]`)
+  }
+
+  function bind(plan: Plan, leases: readonly ModelLease[]): Binding {
+    const known = bindings.get(plan)
+    if (known?.models.every((model, n) => model === leases[n]!.model)) return known
+    const binding = bindPlan(plan, leases)
+    bindings.set(plan, binding)
+    return binding
+  }
+}
+
+function prepare(steps: readonly PlannedStep[], { values }: RunningRow) {
+  for (const { from, to, run, path } of steps) {
+    const made = run(from.map((slot) => values[slot]!))
+    if (!isFiniteValue(made)) throw notANumber(path, 'what it makes')
+    values[to] = made
+  }
+}
+
+/** Leaves the results in `made`. */
+function show({ definition, values }: Plan, { results }: Binding, row: RunningRow) {
+  const valueOf = (name: string) => row.made.get(name) ?? row.values[values.get(name)!.slot]!
+  for (const [n, step] of definition.postprocess.entries()) {
+    const { from, as = from } = step
+    row.made.set(as, postprocess(step, valueOf(from), `postprocess[${n}]`))
+  }
+  const shown = results.map((name) => [name, valueOf(name)] as const)
+  for (const [name, value] of shown) if (!isFiniteValue(value)) throw notANumber(name, `the result \`${name}\``)
+  row.made = new Map(shown)
+}
+
+const outputs = ({ made }: RunningRow) => Object.fromEntries(made)
+
+function located(error: unknown, path: string): unknown {
+  if (!(error instanceof HubError) || error.status >= 500) return error
+  const param = error.param ? `${path}.${error.param}` : path
+  return new HubError({ ...error.options, param, cause: error.cause })
+}
