@@ -37,7 +37,7 @@ export function createDue({ redis, clock, bell }: { redis: Redis; clock: Clock; 
       bell.ring()
     },
 
-    /** Next then, or never; unless somebody said otherwise since it was due at `was`. */
+    /** Next then, or never; not later than then where somebody said otherwise since it was due at `was`. */
     async settle(tenant: string, agent: string, was: number, next: number | undefined): Promise<void> {
       const args = [memberOf(tenant, agent), was, next ?? '']
       await send(redis, { script: settleDueScript, keys: [AGENTS_DUE_KEY], args }, SLOW)

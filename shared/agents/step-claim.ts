@@ -31,6 +31,8 @@ export interface BeginStep {
   message?: InboxMessage
   /** Whether somebody goes on until the run is over; absent: as it was. */
   drive?: boolean
+  /** It was due and nobody else is given it: its time is this claim's to say. */
+  given?: boolean
 }
 
 export type Begun =
@@ -40,6 +42,8 @@ export type Begun =
   | { kind: 'busy'; ms: number }
   /** A person must decide first. */
   | { kind: 'undecided'; dueAt: number }
+  /** It brings decisions alone, and there is nothing to decide. */
+  | { kind: 'decided' }
   | { kind: 'gone'; dueAt: number }
 
 /** What a step is made of, and the fence that it is made behind. */
@@ -84,8 +88,8 @@ export interface Committed {
 const OPERATION_MS = 86_400_000
 /** Steps that the journal keeps. */
 const JOURNAL = 1_000
-/** Messages that one step sees at most. */
-const MOST_MESSAGES = 100
+/** All that an inbox holds: what is waited for may be behind what is not taken up yet. */
+const MOST_MESSAGES = 1_000
 
 export interface StepClaimsOptions {
   redis: Redis
@@ -112,26 +116,30 @@ export function createStepClaims({ redis, due, clock, claimMs }: StepClaimsOptio
 
   /** Claims the agent; before that it says when somebody must look after it, since its runner may die at any line. */
   return async function begin(asked: BeginStep): Promise<Begun> {
-    const { tenant, agent, operation, message, drive } = asked
+    const { tenant, agent, operation, message, drive, given } = asked
     const keys = agentKeys(tenant, agent)
     const runId = newId()
     const operationHash = operation ? hash('sha256', operation.id) : ''
-    const decides = (message?.decisions?.length ?? 0) > 0
+    const decides = message?.decisions ? (message.data === null ? 2 : 1) : ''
     const dueAt = clock.now() + claimMs * 1.1
     const call: ScriptCall = {
       script: beginStepScript,
       keys: [keys.agent, keys.inbox, keys.calls, keys.memory, keys.operation(operationHash)],
       args: [
         ...[runId, claimMs, operationHash, operation?.print ?? '', message ? JSON.stringify(message) : ''],
-        ...[drive === undefined ? '' : Number(drive), decides ? 1 : '', MOST_MESSAGES],
+        ...[drive === undefined ? '' : Number(drive), decides, MOST_MESSAGES],
       ],
     }
-    const replies = await insist((options) => redis.wave([due.at(tenant, agent, dueAt), call], options))
+    // Who was not given it must not put off what is due before.
+    const when = (given ? due.at : due.by)(tenant, agent, dueAt)
+    const replies = await insist((options) => redis.wave([when, call], options))
     for (const reply of replies) if (reply instanceof Error) throw reply
     const [kind, ...rest] = replies[1] as [string, ...Reply[]]
     if (kind === 'missing' || kind === 'deleted') return { kind: 'gone', dueAt }
     if (kind === 'busy') return { kind, ms: rest[0] as number }
     if (kind === 'undecided') return { kind, dueAt }
+    if (kind === 'decided') return { kind }
+    if (kind === 'other') throw otherBody()
     if (kind === 'known') return { kind, step: readKnown(rest[0] as string, operation!.print) }
     const [fields, memory, inbox, calls] = rest as [string[], StreamReply, StreamReply, string[]]
     const record = readAgent(fields)!
@@ -213,12 +221,15 @@ export type BeginStepCall = ReturnType<typeof createStepClaims>
 function readKnown(text: string, print: string): StepRecord {
   const known = JSON.parse(text) as { print: string; version: number; record: StepRecord }
   if (known.print === print) return { ...known.record, version: known.version }
-  throw new HubError({
+  throw otherBody()
+}
+
+const otherBody = () =>
+  new HubError({
     code: 'idempotency_mismatch',
     status: 422,
     message: 'This Idempotency-Key was used with another body. Send the same one, or another key.',
   })
-}
 
 const stepLost = () =>
   new HubError({

@@ -56,7 +56,7 @@ for i = at, at + sent - 1 do
 end
 redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[8], '*', 'version', version, 'record', ARGV[5])
 if ARGV[6] ~= '' then
-  redis.call('SET', KEYS[7], '{"print":"' .. ARGV[6] .. '","version":' .. version .. ',"record":' .. ARGV[5] .. '}', 'PX', ARGV[7])
+  redis.call('SET', KEYS[7], had[1] .. ' {"print":"' .. ARGV[6] .. '","version":' .. version .. ',"record":' .. ARGV[5] .. '}', 'PX', ARGV[7])
 end
 redis.call('DEL', KEYS[2])
 return { version, redis.call('XLEN', KEYS[5]), redis.call('XLEN', KEYS[6]) }

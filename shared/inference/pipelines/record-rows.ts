@@ -4,7 +4,7 @@ import type { Plan } from './plan.ts'
 import type { OpenRow } from './windows.ts'
 
 interface DoneRow extends OpenRow {
-  /** Unix ms */
+  /** Unix ms, not after now. */
   time: number
   outputs: object
 }
@@ -13,11 +13,10 @@ interface DoneRow extends OpenRow {
 export async function recordRows(
   datasets: Pick<Datasets, 'append'>,
   tenant: string,
-  { definition, inputs, lookUps, windows, values }: Plan,
+  { definition, inputs, lookUps, windows }: Plan,
   rows: readonly DoneRow[],
   models: PipelineRun['models'],
 ): Promise<void> {
-  const now = Date.now()
   const entity = lookUps[0]?.entity ?? windows[0]?.by
   const fields = [
     ...inputs.map(({ name, slot }) => [name, slot] as const),
@@ -28,7 +27,7 @@ export async function recordRows(
     tenant,
     definition.record!,
     rows.map((row) => ({
-      ...{ id: row.id, at: Math.min(row.time, now), model, output: row.outputs },
+      ...{ id: row.id, at: row.time, model, output: row.outputs },
       ...(entity !== undefined && { entity: String(row.values[entity]) }),
       features: Object.fromEntries(fields.map(([name, slot]) => [name, row.values[slot]])),
     })),

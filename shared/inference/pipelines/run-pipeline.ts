@@ -3,6 +3,7 @@ import type { Datasets } from '../../datasets/datasets.ts'
 import type { Embeddings } from '../../embeddings/embeddings.ts'
 import { HubError } from '../../errors.ts'
 import type { Features } from '../../features/features.ts'
+import type { Clock } from '../../ports/clock.ts'
 import type { Redis } from '../../ports/redis.ts'
 import { splitReplies } from '../../send.ts'
 import type { ModelLease } from '../loaded-models.ts'
@@ -16,7 +17,7 @@ import { recordRows } from './record-rows.ts'
 import { checkNames, type RowSource, readInput } from './row-inputs.ts'
 import { type ModelRow, runModels } from './run-models.ts'
 import { isFiniteValue, notANumber, type Value } from './value.ts'
-import { pushWindow } from './windows.ts'
+import { type OpenRow, pushWindow } from './windows.ts'
 
 /** What a pipeline is run for. */
 export interface PipelineRow {
@@ -53,12 +54,19 @@ export interface RunPipelineOptions {
   embeddings: Embeddings
   /** Of one run of models. */
   timeoutMs: number
+  clock: Clock
 }
 
 interface RunningRow extends ModelRow {
   source: PipelineRow
   failed?: { error: unknown }
 }
+
+export type RunPipeline = (
+  plan: Plan,
+  rows: readonly PipelineRow[],
+  call: PipelineCall,
+) => Promise<PipelineRun>
 
 /** Of the one wave of features and windows. */
 const ASK = { timeoutMs: 1_000 }
@@ -67,19 +75,19 @@ const ASK = { timeoutMs: 1_000 }
  * Runs a pipeline for many rows: one wave of features and windows, one call to each runtime, one wave of training data. What is wrong with
  * a row is that row's outcome; what is thrown concerns all of them.
  */
-export function createRunPipeline(options: RunPipelineOptions) {
-  const { redis, serving, features, datasets, embeddings, timeoutMs } = options
+export function createRunPipeline(options: RunPipelineOptions): RunPipeline {
+  const { redis, serving, features, datasets, embeddings, timeoutMs, clock } = options
   /** Models mostly are those of the last run. */
   const bindings = new WeakMap<Plan, Binding>()
 
-  return async (plan: Plan, sources: readonly PipelineRow[], call: PipelineCall): Promise<PipelineRun> => {
+  return async (plan, sources, call) => {
     const { tenant } = call.caller
     const rows = sources.map((source): RunningRow => {
       const { id, place } = source
       return { id, place, source, values: [], made: new Map() }
     })
     const open = () => rows.filter((row) => !row.failed)
-    const fail = (row: ModelRow, error: unknown) => {
+    const fail = (row: OpenRow, error: unknown) => {
       ;(row as RunningRow).failed ??= { error }
     }
     const attempt = (work: (row: RunningRow) => void) => {
@@ -92,7 +100,7 @@ export function createRunPipeline(options: RunPipelineOptions) {
       }
     }
 
-    const leases = await acquire(tenant, plan)
+    const leases = await acquireModels(serving, tenant, plan)
     try {
       const binding = bind(plan, leases)
       attempt((row) => {
@@ -110,7 +118,9 @@ export function createRunPipeline(options: RunPipelineOptions) {
     const models = leases.map(({ ref: { name, version } }) => ({ name, version }))
     const done = open()
     if (plan.definition.record && done.length > 0) {
-      const outcomes = done.map((row) => ({ ...row, time: row.source.time, outputs: outputs(row) }))
+      const now = clock.now()
+      const toDone = (row: RunningRow) => ({ ...row, time: Math.min(row.source.time, now), outputs: outputs(row) })
+      const outcomes = done.map(toDone)
       await recordRows(datasets, tenant, plan, outcomes, models)
     }
     return { models, rows: rows.map((row) => (row.failed ? { failed: row.failed.error } : { outputs: outputs(row) })) }
@@ -134,16 +144,6 @@ export function createRunPipeline(options: RunPipelineOptions) {
     }
   }
 
-  async function acquire(tenant: string, plan: Plan): Promise<ModelLease[]> {
-    const acquiring = plan.definition.models.map(({ model, version }) => serving.acquire(tenant, model, version))
-    const settled = await Promise.allSettled(acquiring)
-    const leases = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
-    const place = settled.findIndex(({ status }) => status === 'rejected')
-    if (place < 0) return leases
-    for (const lease of leases) lease.release()
-    throw located((settled[place] as PromiseRejectedResult).reason, `models[${place}]`)
-  }
-
   function bind(plan: Plan, leases: readonly ModelLease[]): Binding {
     const known = bindings.get(plan)
     if (known?.models.every((model, n) => model === leases[n]!.model)) return known
@@ -151,6 +151,21 @@ export function createRunPipeline(options: RunPipelineOptions) {
     bindings.set(plan, binding)
     return binding
   }
+}
+
+/** Leases of all models of a plan, to be released. Throws as `Serving.acquire`; `param` tells which model. */
+export async function acquireModels(
+  serving: Pick<Serving, 'acquire'>,
+  tenant: string,
+  plan: Plan,
+): Promise<ModelLease[]> {
+  const acquiring = plan.definition.models.map(({ model, version }) => serving.acquire(tenant, model, version))
+  const settled = await Promise.allSettled(acquiring)
+  const leases = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+  const place = settled.findIndex(({ status }) => status === 'rejected')
+  if (place < 0) return leases
+  for (const lease of leases) lease.release()
+  throw located((settled[place] as PromiseRejectedResult).reason, `models[${place}]`)
 }
 
 function prepare(steps: readonly PlannedStep[], { values }: RunningRow) {
