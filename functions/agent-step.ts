@@ -86,8 +86,7 @@ const Step = z.looseObject({
   version: z.int(),
 })
 
-/** A step’s runner may be a function that does not live longer. */
-const LONGEST_STEP_MS = 10 * 60_000
+/** No step begins later; whoever is free goes on. */
 const LONGEST_RUN_MS = 30 * 60_000
 
 type Used = Pick<
@@ -188,7 +187,7 @@ export function agentStep(deps: Used) {
         const call = {
           ...{ tenant: caller.tenant, agent, caller, message, untilDone: until === 'done' },
           operation: { id, print: hash('sha256', JSON.stringify([input, until, decisions])) },
-          signal: AbortSignal.timeout(LONGEST_STEP_MS),
+          signal: AbortSignal.timeout(2 * LONGEST_RUN_MS), // the drive bounds each step
           left: c.req.raw.signal,
           untilMs: clock.now() + LONGEST_RUN_MS,
           defer: c.env.defer,

@@ -45,8 +45,12 @@ const When = z.discriminatedUnion('type', [
 
 const NewRule = z.strictObject({
   on: z
-    .union([z.strictObject({ stream: Name }), z.strictObject({ results: Name })])
-    .describe('events of a stream as they came in, or what came of them'),
+    .union([
+      z.strictObject({ stream: Name }),
+      z.strictObject({ results: Name }),
+      z.strictObject({ pipeline: Name }),
+    ])
+    .describe('events of a stream as they came in, what came of them, or what a pipeline made of events'),
   when: When,
   webhook: z
     .strictObject({

@@ -70,8 +70,8 @@ export function createAgentRunner({ redis, drive, tasks, bell, clock, log, lanes
   return {
     /** Works until nothing is due, or time is up: for runtimes that do not live on. Resolves with the steps that were taken. */
     async drain(ms: number, most = Number.POSITIVE_INFINITY): Promise<number> {
-      const untilMs = clock.now() + ms
       const signal = AbortSignal.timeout(ms)
+      const untilMs = clock.now() + ms / 2 // a step that begins later would not come to its end
       let steps = 0
       await tasks.sweep(untilMs)
       while (clock.now() < untilMs && steps < most) {

@@ -57,6 +57,8 @@ const FIRST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 60_000
 const RELAY_RETRY_MS = 5_000
 const POLL_MS = 250
+/** One that does not end by itself is given up, and begun again later. */
+const LONGEST_STEP_MS = 10 * 60_000
 
 /** Steps that somebody asks for, and steps that are due. */
 export function createDrive(options: DriveOptions) {
@@ -79,7 +81,7 @@ export function createDrive(options: DriveOptions) {
    * Runs the step that is asked for, or tells its result again. One that its runner left unfinished comes before it. What fails for now is
    * thrown, and done later by whoever is free.
    *
-   * Errors: 404 `agent_not_found`, 409 `step_running`, `decision_needed` and `step_lost`, 410, 422 `idempotency_mismatch`; those of completions.
+   * Errors: 404 `agent_not_found`, 409 `step_running`, `decision_needed`, `nothing_to_decide` and `step_lost`, 410, 422 `idempotency_mismatch`; those of completions.
    */
   async function step(asked: StepAsked): Promise<StepRecord> {
     const { tenant, agent, caller, message, untilDone, onStep } = asked
@@ -96,19 +98,19 @@ export function createDrive(options: DriveOptions) {
       const isOwn = claim.record.operation?.hash === operationHash
       const call = { ...asked, caller, claim, drive: isOwn ? untilDone : claim.record.drive }
       const done = await run(call)
-      const settled = settle(call, done, untilDone)
+      const settled = settle({ ...call, dueAt: claim.dueAt }, done, untilDone)
       if (!isOwn) {
-        await settled
+        await settled.catch(() => {}) // when it is due next says that something is left
         continue
       }
       asked.defer(settled.then(onSettled))
       onStep?.(done.step)
-      return untilDone ? goOn(asked, done.step) : done.step
+      return untilDone ? goOn(asked, done.step, claim.dueAt) : done.step
     }
   }
 
-  /** Until the run is over, waits, or is left to whoever is free. Another runner may be at it too. */
-  async function goOn(asked: StepAsked, from: StepRecord): Promise<StepRecord> {
+  /** Until the run is over, waits, or is left to whoever is free. Another runner may be at it too. `dueAt`: of the run's first claim here. */
+  async function goOn(asked: StepAsked, from: StepRecord, dueAt?: number): Promise<StepRecord> {
     const { tenant, agent, onStep, left, untilMs } = asked
     let last = from
     for (let n = 1; last.status === 'running'; ) {
@@ -124,13 +126,14 @@ export function createDrive(options: DriveOptions) {
       }
       if (begun.kind === 'gone') throw unknownAgent(agent)
       if (begun.kind === 'begun' && begun.claim.record.status === 'running') {
-        const call = { ...asked, claim: begun.claim, drive: true }
-        const done = await run(call)
-        asked.defer(settle(call, done, true).then(onSettled))
+        const { claim } = begun
+        dueAt ??= claim.dueAt
+        const done = await run({ ...asked, claim, drive: true })
+        asked.defer(settle({ ...asked, dueAt, drive: true }, done, true).then(onSettled))
         last = done.step
         n++
       } else {
-        if (begun.kind === 'begun') await begun.claim.leave(false)
+        if (begun.kind === 'begun') await giveBack(asked, begun.claim)
         last = (await lastStep(tenant, agent)) ?? { ...last, status: 'done' }
       }
       onStep?.(last)
@@ -142,7 +145,7 @@ export function createDrive(options: DriveOptions) {
   async function lookAfter(call: AgentCall): Promise<number> {
     const { tenant, agent, left, untilMs } = call
     for (let steps = 0; ; ) {
-      const begun = await begin({ tenant, agent })
+      const begun = await begin({ tenant, agent, given: true })
       if (begun.kind === 'busy') return steps // its runner says when it is due next
       if (begun.kind === 'gone' || begun.kind === 'undecided') {
         await relay(tenant, agent)
@@ -154,7 +157,9 @@ export function createDrive(options: DriveOptions) {
       const { claim } = begun
       const { record, inbox, dueAt } = claim
       const taken = takeUp(record, inbox)
-      if (record.attempts <= 1 && !mayGoOn(record, taken, clock.now())) {
+      // Nobody asked for this step, and who began it before, if anybody did, has done nothing of it.
+      const isOpen = record.operation !== undefined || claim.calls.size > 0
+      if (!isOpen && !mayGoOn(record, taken, clock.now())) {
         await claim.leave(false)
         if (!record.listed) await agents.list(tenant, agent, record)
         await relay(tenant, agent)
@@ -173,7 +178,7 @@ export function createDrive(options: DriveOptions) {
       steps++
       const isOver = left?.aborted || clock.now() >= untilMs || steps >= mostSteps
       const goesOn = !isOver && drive && done.step.status === 'running'
-      await settle({ ...call, claim, drive }, done, goesOn)
+      await settle({ ...call, dueAt, drive }, done, goesOn)
       if (!goesOn) return steps
     }
   }
@@ -181,13 +186,22 @@ export function createDrive(options: DriveOptions) {
   async function run(
     call: AgentCall & { caller: Caller; claim: StepClaim; drive: boolean },
   ): Promise<StepDone> {
-    const { claim, caller, drive, signal, defer } = call
+    const { claim, caller, drive, defer } = call
+    const signal = AbortSignal.any([call.signal, AbortSignal.timeout(LONGEST_STEP_MS)])
     try {
       return await runStep({ claim, caller, drive, signal, defer })
     } catch (error) {
       await put(claim, error)
       throw error
     }
+  }
+
+  /** Of an agent that has nothing to do for this caller: what another one began is left to whoever is free. */
+  async function giveBack({ tenant, agent, defer }: AgentCall, { record, dueAt, leave }: StepClaim) {
+    const isAnothers = record.attempts > 1
+    await leave(isAnothers)
+    const next = dueOf(record.status, record.state, record.drive, clock.now())
+    defer(isAnothers ? due.now(tenant, agent) : due.settle(tenant, agent, dueAt, next))
   }
 
   /** Gives the claim back; the step is begun again later. Where Redis is away, its end says so. */
@@ -204,20 +218,20 @@ export function createDrive(options: DriveOptions) {
 
   /** What follows a step: its messages are sent, and when the agent is due next is said, unless its runner `goesOn` at once. */
   async function settle(
-    { tenant, agent, claim, drive }: AgentCall & { claim: StepClaim; drive: boolean },
+    { tenant, agent, dueAt, drive }: AgentCall & { dueAt: number; drive: boolean },
     done: StepDone,
     goesOn: boolean,
   ) {
     const { status } = done.step
     let next = done.inbox > 0 ? clock.now() : dueOf(status, done.state, drive, clock.now())
-    if (goesOn && status === 'running') next = claim.dueAt
+    if (goesOn && status === 'running') next = dueAt
     try {
       await relay(tenant, agent)
     } catch (error) {
-      await due.settle(tenant, agent, claim.dueAt, Math.max(next ?? 0, clock.now() + RELAY_RETRY_MS))
+      await due.settle(tenant, agent, dueAt, Math.max(next ?? 0, clock.now() + RELAY_RETRY_MS))
       throw error
     }
-    await due.settle(tenant, agent, claim.dueAt, next)
+    await due.settle(tenant, agent, dueAt, next)
     if (next !== undefined && next <= clock.now()) await due.now(tenant, agent)
   }
 
@@ -240,6 +254,14 @@ function refusalOf(begun: Exclude<Begun, { kind: 'begun' | 'known' }>, agent: st
       status: 409,
       message: `Another step of \`${agent}\` runs. Ask again with the same Idempotency-Key, or send a message: it is taken up next.`,
       retryAfterSeconds: begun.ms / 1_000,
+    })
+  }
+  if (begun.kind === 'decided') {
+    return new HubError({
+      code: 'nothing_to_decide',
+      status: 409,
+      message: `No tool call of \`${agent}\` waits for a person: somebody has decided already.`,
+      param: 'decisions',
     })
   }
   return new HubError({

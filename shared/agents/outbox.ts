@@ -25,7 +25,7 @@ export interface OutboxOptions {
 const BATCH = 100
 const SLOW = { timeoutMs: 2_000 }
 
-/** Sends what is in an agent's outbox, in order. May run twice at the same time. */
+/** Sends what is in an agent's outbox, to each receiver in order. May run twice at the same time. */
 export function createOutbox({ redis, realtime, tasks, deliver, onRefused }: OutboxOptions) {
   async function sendOne(tenant: string, one: OutboxMessage) {
     if (one.kind === 'publish') {
@@ -39,19 +39,29 @@ export function createOutbox({ redis, realtime, tasks, deliver, onRefused }: Out
   /** Until it is empty. Throws when something cannot be sent now; what can never be is dropped and told to the operator. */
   return async function relay(tenant: string, agent: string): Promise<void> {
     const { outbox } = agentKeys(tenant, agent)
-    for (;;) {
-      const reply = (await send(redis, ['XRANGE', outbox, '-', '+', 'COUNT', BATCH], SLOW)) as StreamReply
+    /** Who takes nothing now, and why. */
+    const full = new Map<string, unknown>()
+    for (let from = '-'; ; ) {
+      const reply = (await send(redis, ['XRANGE', outbox, from, '+', 'COUNT', BATCH], SLOW)) as StreamReply
       for (const { id, value } of readEntries<OutboxMessage>(reply)) {
+        from = `(${id}`
+        const to = value.kind === 'message' ? value.to : undefined
+        if (to !== undefined && full.has(to)) continue
         try {
           await sendOne(tenant, value)
         } catch (cause) {
+          if (to !== undefined && cause instanceof HubError && mayPass(cause)) {
+            full.set(to, cause)
+            continue
+          }
           if (mayPass(cause)) throw cause
           onRefused({ tenant, agent, kind: value.kind, cause })
         }
         await send(redis, ['XDEL', outbox, id], SLOW)
       }
-      if (reply.length < BATCH) return
+      if (reply.length < BATCH) break
     }
+    for (const cause of full.values()) throw cause
   }
 }
 

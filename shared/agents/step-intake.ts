@@ -1,6 +1,9 @@
 import type { AgentState, AgentStatus, ChatMessage, Waiting } from './agent.ts'
 import type { AgentRecord, Received } from './agent-record.ts'
 
+/** Messages that one step takes up. */
+const MOST_TAKEN = 100
+
 const OVER: readonly AgentStatus[] = ['idle', 'done', 'failed']
 
 /** Of the messages that are there, those that the next step takes up. A task is taken alone, and by nobody who has something in hand. */
@@ -8,7 +11,7 @@ export function takeUp({ status }: AgentRecord, inbox: readonly Received[]): Rec
   const first = inbox[0]
   if (OVER.includes(status) && first?.type === 'task') return [first]
   const others = inbox.filter(({ type }) => type !== 'task')
-  return others.length > 0 || !OVER.includes(status) ? others : inbox.slice(0, 1)
+  return others.length > 0 || !OVER.includes(status) ? others.slice(0, MOST_TAKEN) : inbox.slice(0, 1)
 }
 
 /** Whether there is something to do for an agent whom nobody asked for a step. */
@@ -18,8 +21,11 @@ export function mayGoOn(
   now: number,
 ): boolean {
   if (status === 'running') return drive || taken.length > 0
-  if (status === 'waiting') return taken.some(({ type }) => type === 'input') || isOver(state, taken, now)
-  return taken.length > 0
+  if (status !== 'waiting') return taken.length > 0
+  // What it waits for may be behind what fills its hands: it reads that first.
+  return (
+    taken.length >= MOST_TAKEN || taken.some(({ type }) => type === 'input') || isOver(state, taken, now)
+  )
 }
 
 /** When it is to be looked at again though nothing comes: Unix ms. */

@@ -69,9 +69,10 @@ const toDefinition = ({ name, description, parameters }: Tool) => ({
   function: { name, description, parameters },
 })
 
-/** As the model sent them: a name that is none, or ids that two calls share, must not break the conversation. */
-function readCalls(calls: unknown, { callId }: ModelCall): ModelToolCall[] {
-  const seen = new Set<string>()
+/** As the model sent them: a name that is none, or an id that two calls of the conversation share, must not break it. */
+function readCalls(calls: unknown, { callId, request }: ModelCall): ModelToolCall[] {
+  const messages = request.messages as readonly { tool_calls?: { id: string }[] }[]
+  const seen = new Set(messages.flatMap(({ tool_calls = [] }) => tool_calls.map(({ id }) => id)))
   return (Array.isArray(calls) ? calls : []).map((one, n) => {
     const { id, function: asked } = (one ?? {}) as { id?: unknown; function?: Record<string, unknown> }
     const own = typeof id === 'string' && id !== '' && !seen.has(id) ? id : callId(n)

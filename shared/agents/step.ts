@@ -2,7 +2,7 @@ import type { Caller } from '../admission.ts'
 import { HubError, mayPass, toHubError } from '../errors.ts'
 import type { CountTokens } from '../ports/chat.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { AgentState, AgentStatus, ChatMessage, ToolCallRecord, Waiting } from './agent.ts'
+import type { AgentState, AgentStatus, ChatMessage, Decision, ToolCallRecord, Waiting } from './agent.ts'
 import { type Received, showWaiting } from './agent-record.ts'
 import type { ExtractMemories } from './memory/extract-memories.ts'
 import { fitWorkingMemory, toPrompt } from './memory/working-memory.ts'
@@ -95,6 +95,7 @@ export function createRunStep({
       const { code, message } = toHubError(error)
       state.error = { code, message }
       status = 'failed'
+      waiting = undefined
       added.length = 0 // what broke this step is not to break the next one
     }
     const run = state.run!
@@ -119,7 +120,10 @@ export function createRunStep({
       const held = record.state.waiting?.for === 'approval' ? record.state.waiting.calls : []
       const decisions = taken.flatMap(({ decisions = [] }) => decisions)
       const decided = held.flatMap((call): DueCall[] => {
-        const decision = decisions.findLast(({ call_id }) => call_id === call.id)
+        // That it may run is not that it may run again.
+        const fits = ({ call_id, action }: Decision) =>
+          call_id === call.id && !(call.why === 'unknown' && action === 'approve')
+        const decision = decisions.findLast(fits)
         return decision ? [{ ...call, decision }] : []
       })
       const undecided = held.filter(({ id }) => !decided.some((call) => call.id === id))

@@ -1,8 +1,11 @@
 import { valueAt } from '../events/value-at.ts'
 import type { Comparison, Filter } from '../filters.ts'
 
-/** Where a rule looks: events as they came in (`HubEvent`), or what came of them (`EventResult`, with the `event`). */
-export type AlertSubject = { stream: string } | { results: string }
+/**
+ * Where a rule looks: events as they came in (`HubEvent`), or what came of them (`EventResult`, with the `event`), those of a stream or
+ * those of a pipeline on whatever stream.
+ */
+export type AlertSubject = { stream: string } | { results: string } | { pipeline: string }
 
 type AlertCondition = {
   /** Only what passes it is looked at; its keys are dotted paths. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { HubEvent } from '../events/event.ts'
 import type { EventResult } from '../events/results.ts'
+import type { HandlerSettings } from '../events/streams.ts'
 import { valueAt } from '../events/value-at.ts'
 import { alertKeys } from '../keys.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -63,11 +64,14 @@ export function createAlerts({ redis, rules, realtime, deliveries, clock, log }:
       tenant: string,
       stream: string,
       results: readonly { event: HubEvent; result: EventResult }[],
+      handler?: HandlerSettings,
     ): Promise<void> {
       const items = results.map(({ event, result }) => ({
         ...{ id: result.id, at: Date.parse(result.at), event, result },
       }))
-      await alerts.observe(tenant, { results: stream }, items)
+      const pipeline = handler?.type === 'infer' ? handler.pipeline : undefined
+      const subjects = [{ results: stream }, ...(typeof pipeline === 'string' ? [{ pipeline }] : [])]
+      await Promise.all(subjects.map((subject) => alerts.observe(tenant, subject, items)))
     },
 
     /** Finds silences, and sends what a dead process did not. Two waves where there are rules, one where there are none. */
@@ -227,8 +231,8 @@ const alertId = (tenant: string, { name, updated_at }: NamedAlertRule, cause: st
     .digest('base64url')
     .slice(0, 22)
 
-const sameSubject = (a: AlertSubject, b: AlertSubject) =>
-  'stream' in a ? 'stream' in b && a.stream === b.stream : 'results' in b && a.results === b.results
+/** They have one field. */
+const sameSubject = (a: AlertSubject, b: AlertSubject) => JSON.stringify(a) === JSON.stringify(b)
 
 function toState(reply: Reply): Record<string, string> {
   const flat = reply as string[]

@@ -5,6 +5,8 @@ export interface HandledEvent {
   event: HubEvent
   /** Of the result that it gets. */
   resultId: string
+  /** Of the stream entry, the same when it comes again: entries came in the order of their ids. A queue's job has none. */
+  entryId?: string
   /** From 1. */
   attempt: number
 }

@@ -9,13 +9,14 @@ import { toFailure } from './failure.ts'
 import { createHandlerSecrets, type HandlerSecrets } from './handler-secrets.ts'
 import type { EventHandlers, Handled, HandledEvent } from './handlers.ts'
 import type { EventResult, Results } from './results.ts'
-import type { StreamSettings } from './streams.ts'
+import type { HandlerSettings, StreamSettings } from './streams.ts'
 
 /** Told of results that Redis has; of one that a dying process left behind, again. What it throws, it is told again for. */
 export type OnResults = (
   tenant: string,
   stream: string,
   results: readonly { event: HubEvent; result: EventResult }[],
+  handler: HandlerSettings,
 ) => Promise<void>
 
 export interface ProcessorOptions {
@@ -86,7 +87,7 @@ export function createProcessor(options: ProcessorOptions) {
         insist(signal, stream, async () => {
           const written = told.map(({ result }) => result)
           await results.write(tenant, written, { ttlSeconds })
-          await onResults?.(tenant, stream, told)
+          await onResults?.(tenant, stream, told, settings.handler)
         })
 
       const handle: Handle = async (entries, signal) => {
@@ -148,7 +149,7 @@ export function createProcessor(options: ProcessorOptions) {
             attempts: entry.attempt,
           }
           await results.write(tenant, [result], { ttlSeconds })
-          await onResults?.(tenant, stream, [{ event: item.event, result }])
+          await onResults?.(tenant, stream, [{ event: item.event, result }], settings.handler)
         },
       })
     },
@@ -173,10 +174,10 @@ interface Item extends HandledEvent {
   redelivered: boolean
 }
 
-function toItem({ fields, attempt, redelivered }: StreamEntry, i: number): Item | undefined {
+function toItem({ id, fields, attempt, redelivered }: StreamEntry, i: number): Item | undefined {
   if (!fields.event || !fields.result) return undefined
   try {
-    return { i, event: JSON.parse(fields.event), resultId: fields.result, attempt, redelivered }
+    return { i, event: JSON.parse(fields.event), resultId: fields.result, entryId: id, attempt, redelivered }
   } catch {
     return undefined
   }

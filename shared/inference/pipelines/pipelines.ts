@@ -12,7 +12,8 @@ import type { Serving } from '../serving.ts'
 import { bindPlan } from './binding.ts'
 import type { PipelineDefinition } from './definition.ts'
 import { createPlan, type Plan } from './plan.ts'
-import { acquireModels, type PipelineCall, type PipelineRow, type RunPipeline } from './run-pipeline.ts'
+import type { PipelineCall, PipelineRow } from './pipeline-call.ts'
+import { acquireModels, type RunPipeline } from './run-pipeline.ts'
 
 export interface NamedPipeline extends PipelineDefinition {
   name: string

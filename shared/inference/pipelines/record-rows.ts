@@ -1,5 +1,5 @@
 import type { Datasets } from '../../datasets/datasets.ts'
-import type { PipelineRun } from './run-pipeline.ts'
+import type { PipelineRun } from './pipeline-call.ts'
 import type { Plan } from './plan.ts'
 import type { OpenRow } from './windows.ts'
 

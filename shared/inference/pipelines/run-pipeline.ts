@@ -1,4 +1,3 @@
-import type { Caller } from '../../admission.ts'
 import type { Datasets } from '../../datasets/datasets.ts'
 import type { Embeddings } from '../../embeddings/embeddings.ts'
 import { HubError } from '../../errors.ts'
@@ -11,40 +10,14 @@ import type { Serving } from '../serving.ts'
 import { type Binding, bindPlan } from './binding.ts'
 import { embedRows } from './embed-rows.ts'
 import { lookUp } from './look-ups.ts'
+import type { PipelineCall, PipelineRow, PipelineRun } from './pipeline-call.ts'
 import type { Plan, PlannedStep } from './plan.ts'
 import { postprocess } from './postprocess.ts'
 import { recordRows } from './record-rows.ts'
-import { checkNames, type RowSource, readInput } from './row-inputs.ts'
+import { checkNames, readInput } from './row-inputs.ts'
 import { type ModelRow, runModels } from './run-models.ts'
-import { isFiniteValue, notANumber, type Value } from './value.ts'
+import { isFiniteValue, notANumber } from './value.ts'
 import { type OpenRow, pushWindow } from './windows.ts'
-
-/** What a pipeline is run for. */
-export interface PipelineRow {
-  /** The same when it comes again: windows and datasets hold it once. */
-  id: string
-  /** In the order that rows came in: Unix ms, a part of one for those that came in the same. */
-  place: number
-  /** When it was so, Unix ms. */
-  time: number
-  source: RowSource
-}
-
-/** How it went with one row. */
-export type RowOutcome = { outputs: Record<string, Value> } | { failed: unknown }
-
-export interface PipelineRun {
-  /** In the pipeline's order. */
-  models: { name: string; version: string }[]
-  /** In the order of the rows. */
-  rows: RowOutcome[]
-}
-
-export interface PipelineCall {
-  caller: Caller
-  signal: AbortSignal
-  defer(work: Promise<unknown>): void
-}
 
 export interface RunPipelineOptions {
   redis: Redis
@@ -100,6 +73,11 @@ export function createRunPipeline(options: RunPipelineOptions): RunPipeline {
       }
     }
 
+    const mustAll = () => {
+      const n = call.rowName ? rows.findIndex((row) => row.failed) : -1
+      if (n >= 0) throw located(rows[n]!.failed!.error, call.rowName!(n))
+    }
+
     const leases = await acquireModels(serving, tenant, plan)
     try {
       const binding = bind(plan, leases)
@@ -108,10 +86,12 @@ export function createRunPipeline(options: RunPipelineOptions): RunPipeline {
         for (const input of plan.inputs) row.values[input.slot] = readInput(input, row.source.source)
         prepare(plan.before, row)
       })
+      mustAll()
       await Promise.all([ask(), embedRows(embeddings, plan.embeddings, open(), { ...call, fail })])
       attempt((row) => prepare(plan.after, row))
       await runModels(binding, open(), { timeoutMs, signal: call.signal, fail })
       attempt((row) => show(plan, binding, row))
+      mustAll()
     } finally {
       for (const lease of leases) lease.release()
     }
@@ -192,6 +172,6 @@ const outputs = ({ made }: RunningRow) => Object.fromEntries(made)
 
 function located(error: unknown, path: string): unknown {
   if (!(error instanceof HubError) || error.status >= 500) return error
-  const param = error.param ? `${path}.${error.param}` : path
+  const param = [path, error.param].filter(Boolean).join('.') || undefined
   return new HubError({ ...error.options, param, cause: error.cause })
 }
