@@ -27,6 +27,7 @@ import type { HubKeys } from '../shared/hub-keys.ts'
 import type { Infer } from '../shared/inference/infer.ts'
 import type { Models } from '../shared/inference/models.ts'
 import type { Oip } from '../shared/inference/oip.ts'
+import type { Pipelines } from '../shared/inference/pipelines/pipelines.ts'
 import type { Serving } from '../shared/inference/serving.ts'
 import type { Budgets } from '../shared/metering/budgets.ts'
 import type { Usage } from '../shared/metering/usage.ts'
@@ -97,6 +98,7 @@ export interface Deps {
   serving: Serving
   infer: Infer
   oip: Oip
+  pipelines: Pipelines
   featureViews: FeatureViews
   features: Features
   datasets: Datasets

@@ -8,8 +8,12 @@ import { OipReply, OipRequest } from '../shared/inference/oip-schema.ts'
 import type { App, Deps } from './deps.ts'
 import { admitted, checked, parseJson, replies } from './http.ts'
 import { inferModels } from './infer-models.ts'
+import { pipelines } from './pipelines.ts'
 
-type InferDeps = Pick<Deps, 'admission' | 'oip' | 'models' | 'serving' | 'redis' | 'version'>
+type InferDeps = Pick<
+  Deps,
+  'admission' | 'oip' | 'models' | 'pipelines' | 'serving' | 'usage' | 'redis' | 'clock' | 'version'
+>
 
 /** Open Inference Protocol v2 over the tenant's own models, with the binary tensor data extension. */
 export function infer(deps: InferDeps) {
@@ -42,6 +46,7 @@ export function infer(deps: InferDeps) {
 
   return new Hono<App>()
     .route('/', inferModels(deps))
+    .route('/', pipelines(deps))
     .post('/v2/models/:model/infer', described, member, (c) => run(c, c.req.param('model')))
     .post('/v2/models/:model/versions/:version/infer', described, member, (c) =>
       run(c, c.req.param('model'), c.req.param('version')),

@@ -2,12 +2,13 @@
 import { parseArgs } from 'node:util'
 import { ask } from './cli/ask.ts'
 import { type Command, INTERRUPTED, UsageError } from './cli/command.ts'
+import { example } from './cli/example.ts'
 import { HubReplyError } from './cli/hub-client.ts'
 import { importCommand } from './cli/import.ts'
 import { ingest } from './cli/ingest.ts'
 import { search } from './cli/search.ts'
 
-const commands: Record<string, Command> = { ingest, search, ask, import: importCommand }
+const commands: Record<string, Command> = { ingest, search, ask, import: importCommand, example }
 
 async function main([name, ...args]: string[]): Promise<number> {
   if (name === undefined || ['help', '--help', '-h'].includes(name)) return help(console.log)

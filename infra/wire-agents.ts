@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Deps } from '../functions/deps.ts'
 import { createAgentMail } from '../shared/agents/agent-mail.ts'
 import { createAgentRunner } from '../shared/agents/agent-runner.ts'
@@ -19,6 +18,7 @@ import type { Completions } from '../shared/completions/completions.ts'
 import type { ModelRouter } from '../shared/models/model-router.ts'
 import type { CountTokens } from '../shared/ports/chat.ts'
 import type { Realtime } from '../shared/realtime/realtime.ts'
+import { eachMinute } from './each-minute.ts'
 import type { Env } from './env.ts'
 import type { Rim } from './wire.ts'
 
@@ -63,6 +63,7 @@ export function wireAgents(wired: Wired) {
       deliver: (...message) => agents.deliver(...message),
       hasTask: (...task) => agents.hasTask(...task),
     },
+    lookMs: claimMs,
     onError: (cause) => log.error({ msg: 'Tasks', cause }),
   })
   const agents = createAgents({ redis, tools, tasks, forgetAll: longMemory.drop, due, clock })
@@ -84,7 +85,7 @@ export function wireAgents(wired: Wired) {
     ...{ redis, begin, runStep, relay, due, admission, agents, clock, mostSteps },
     ...(drains && { onSettled: () => drain(drains.kickMs) }),
   })
-  const runner = createAgentRunner({ redis, drive: agentDrive, tasks, bell, clock, log })
+  const runner = createAgentRunner({ redis, drive: agentDrive, tasks, bell, clock, log, claimMs })
   const agentMail = createAgentMail({
     agents,
     onSent: (defer) => drains && defer(drain(drains.kickMs)),
@@ -102,18 +103,11 @@ export function wireAgents(wired: Wired) {
       .catch((cause: unknown) => signal?.aborted || log.error({ msg: 'Sweep of memories', cause }))
   }
 
-  async function keepSwept(signal: AbortSignal) {
-    while (!signal.aborted) {
-      await sweep(signal)
-      await sleep(60_000, undefined, { signal }).catch(() => {})
-    }
-  }
-
   return {
     deps: { agents, agentDrive, agentMail, longMemory, tasks, knowledge } satisfies Partial<Deps>,
     /** Until the signal aborts; where the runtime lives on between requests. */
     async run(signal: AbortSignal) {
-      await Promise.all([runner.run(signal), keepSwept(signal)])
+      await Promise.all([runner.run(signal), eachMinute(sweep, signal)])
     },
     /** What the schedule does where it does not. */
     async drain() {

@@ -22,7 +22,7 @@ import type { WiredAlerts } from './wire-alerts.ts'
 
 interface Wired
   extends Pick<Connections, 'redis' | 'connectBlocking'>,
-    Pick<Deps, 'documents' | 'indexes' | 'search' | 'features' | 'admission' | 'agentMail'> {
+    Pick<Deps, 'documents' | 'indexes' | 'search' | 'features' | 'pipelines' | 'admission' | 'agentMail'> {
   outgoing: Outgoing
   secrets: Secrets | undefined
   alerts: WiredAlerts
@@ -34,7 +34,7 @@ interface Wired
 /** Events: what takes them in, who works on them, and what becomes of them. */
 export function wireEvents(wired: Wired) {
   const { redis, connectBlocking, documents, indexes, search, admission, outgoing, env, rim, clock } = wired
-  const { agentMail, features, alerts, secrets } = wired
+  const { agentMail, features, pipelines, alerts, secrets } = wired
   const { drains, log } = rim
   const claimIdleMs = env.HUB_CLAIM_SECONDS * 1_000
   const callBudget = rim.countsCalls ? env.HUB_REDIS_CALLS : undefined
@@ -53,7 +53,9 @@ export function wireEvents(wired: Wired) {
   const own = ownHandlers({ redis, clock, outgoing, documents, indexes, search, log })
   Object.assign(
     handlers,
-    createEventHandlers({ outgoing, clock, intake, agentMail, features, documents, indexes, admission, own }),
+    createEventHandlers({
+      ...{ outgoing, clock, intake, agentMail, features, pipelines, documents, indexes, admission, own },
+    }),
   )
 
   const processor = createProcessor({

@@ -35,7 +35,8 @@ export function wireInference({ redis, connectRedisai, usage, env, rim, clock }:
   const registry = createModelRegistry({ redis })
   const store = createModelStore({ redis, clock })
   const memoryBytes = env.HUB_MODEL_MEMORY_BYTES
-  const loaded = createLoadedModels({ store, runtimes, memoryBytes, shares, log })
+  const kept = rim.keptModels
+  const loaded = createLoadedModels({ store, runtimes, memoryBytes, shares, kept, log })
   const serving = createServing({ registry, loaded, shares, log })
   const batches = createMicroBatches({
     // Where no request may wait for another one's run, each runs alone.
@@ -51,8 +52,9 @@ export function wireInference({ redis, connectRedisai, usage, env, rim, clock }:
     /** Hears of new versions and labels, until the signal aborts; over HTTP it is looked for. */
     run: (signal: AbortSignal) => hearOfChanges(redis, serving.onChanged, signal),
     async close(): Promise<void> {
-      await loaded.close()
-      await Promise.all(runtimes.map((runtime) => runtime.close()))
+      const ours = runtimes.filter((runtime) => !kept || runtime !== own)
+      await loaded.close(ours)
+      await Promise.all(ours.map((runtime) => runtime.close()))
     },
   }
 }

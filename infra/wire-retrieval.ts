@@ -1,13 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Deps } from '../functions/deps.ts'
 import type { Admission } from '../shared/admission.ts'
 import type { CacheRoom } from '../shared/cache-room.ts'
 import { createEmbedder, type EmbedderOptions } from '../shared/drivers/embedder.ts'
+import { createEmbedderModel } from '../shared/drivers/embedder-model.ts'
 import { createVectorsDetect } from '../shared/drivers/vectors-detect.ts'
 import { createVectorsRedisearch } from '../shared/drivers/vectors-redisearch.ts'
 import { createVectorsUpstash } from '../shared/drivers/vectors-upstash.ts'
 import { createVectorsVectorset } from '../shared/drivers/vectors-vectorset.ts'
 import { createEmbeddings } from '../shared/embeddings/embeddings.ts'
+import type { Serving } from '../shared/inference/serving.ts'
 import { vectorKeys as keys } from '../shared/keys.ts'
 import type { Holds } from '../shared/metering/holds.ts'
 import type { CountTokens } from '../shared/ports/chat.ts'
@@ -20,6 +21,7 @@ import { createIndexes } from '../shared/retrieval/indexes.ts'
 import { createSearch } from '../shared/retrieval/search.ts'
 import { createSweeps } from '../shared/retrieval/sweeps.ts'
 import { createSemanticCache } from '../shared/semantic/semantic-cache.ts'
+import { eachMinute } from './each-minute.ts'
 import type { Env } from './env.ts'
 import type { Connections, Rim } from './wire.ts'
 
@@ -33,6 +35,8 @@ export interface Wired extends Connections {
   holds: Holds
   countTokens: CountTokens
   admission: Admission
+  /** Of models of tenants' own, which may make embeddings. */
+  serving?: Pick<Serving, 'acquire'>
   clock: Clock
 }
 
@@ -44,6 +48,7 @@ export function wireRetrieval(wired: Wired) {
     defaultProvider: env.HUB_DEFAULT_PROVIDER,
     defaultModel: env.HUB_EMBEDDING_MODEL,
     local: rim.localEmbedder,
+    own: wired.serving && createEmbedderModel({ acquire: wired.serving.acquire }),
   })
   const embeddings = createEmbeddings({
     ...{ embedder, cacheRedis, room, holds, countTokens },
@@ -74,13 +79,7 @@ export function wireRetrieval(wired: Wired) {
   }
   return {
     ...{ vectors, semanticCache, sweep },
-    /** Once a minute, until the signal aborts. */
-    async keepSwept(signal: AbortSignal) {
-      while (!signal.aborted) {
-        await sweep(signal)
-        await sleep(60_000, undefined, { signal }).catch(() => {})
-      }
-    },
+    keepSwept: (signal: AbortSignal) => eachMinute(sweep, signal),
     deps: { embeddings, indexes, documents, sweeps, extractText, search } satisfies Partial<Deps>,
     close: async () => rim.localEmbedder?.close(),
   }

@@ -20,6 +20,7 @@ import { createHttpCache } from '../shared/http-gateway/http-cache.ts'
 import { createHttpGateway } from '../shared/http-gateway/http-gateway.ts'
 import { createHttpRoutes } from '../shared/http-gateway/http-routes.ts'
 import { createHubKeys, createKeyring } from '../shared/hub-keys.ts'
+import type { KeptModels } from '../shared/inference/kept-models.ts'
 import { createBudgets } from '../shared/metering/budgets.ts'
 import { createHolds } from '../shared/metering/holds.ts'
 import { createLimits } from '../shared/metering/limits.ts'
@@ -45,6 +46,7 @@ import { wireEvents } from './wire-events.ts'
 import { wireFeatures } from './wire-features.ts'
 import { wireInference } from './wire-inference.ts'
 import { wireJobs } from './wire-jobs.ts'
+import { wirePipelines } from './wire-pipelines.ts'
 import { wireRealtime } from './wire-realtime.ts'
 import { wireRetrieval } from './wire-retrieval.ts'
 import { wireSchedules } from './wire-schedules.ts'
@@ -75,8 +77,10 @@ export interface Rim {
   localEmbedder?: EmbedderLocal
   /** Whether a word is English, where the runtime can carry a dictionary: the semantic cache sees slips of the keyboard by it. */
   isWord?(word: string): boolean
-  /** Runs models in this process, where the runtime can; closed with the hub. */
+  /** Runs models in this process, where the runtime can; closed with the hub, unless `keptModels` are given. */
   modelRuntime?: ModelRuntime
+  /** Where a request may have a hub of its own: models that stay loaded for the next one's. */
+  keptModels?: WeakMap<ModelRuntime, KeptModels>
   /** Reads PDFs, where the runtime can. */
   readPdf?: ReadPdf
   /** How it calls upstreams; Node's own connections, or `fetch` where there are none. */
@@ -124,8 +128,10 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   const prompts = createPrompts({ redis, now: clock.now })
   const holds = createHolds({ limits, budgets, usage, clock })
   const meter = createMeter({ holds, countTokens })
+  const inference = wireInference({ redis, connectRedisai, usage, env, rim, clock })
   const retrieval = wireRetrieval({
     vectorRedis,
+    serving: inference.deps.serving,
     ...{ env, rim, redis, cacheRedis, room, holds, countTokens, admission, clock },
     providerOptions: chatOptions,
   })
@@ -154,7 +160,6 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     citedAnswers: createCitedAnswers({ redis, cacheRedis, hashOf, documents }),
     defaultModel: env.HUB_ASK_MODEL ?? 'local/local',
   })
-  const inference = wireInference({ redis, connectRedisai, usage, env, rim, clock })
   const agents = wireAgents({
     ...{ redis, cacheRedis, room, outgoing, breakers, secrets, admission, env, rim, clock },
     ...{ search, ask, documents, indexes, complete, modelRouter, countTokens },
@@ -166,8 +171,12 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     },
   })
   const { agentMail } = agents.deps
+  const pipelines = wirePipelines({
+    ...{ redis, env, clock, ...features.deps, ...inference.deps },
+    ...{ embeddings: retrieval.deps.embeddings, alertRules: alerts.deps.alertRules },
+  })
   const events = wireEvents({
-    ...{ alerts, agentMail },
+    ...{ alerts, agentMail, ...pipelines.deps },
     features: features.deps.features,
     ...{ redis, connectBlocking, documents, indexes, search, admission, outgoing, secrets, env, rim, clock },
   })
@@ -192,6 +201,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
       ...schedules.deps,
       ...features.deps,
       ...inference.deps,
+      ...pipelines.deps,
       ...realtime.deps,
       ...agents.deps,
       ask,
@@ -218,32 +228,34 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     await Promise.all([...connections].map((connection) => connection?.close()))
   }
   const has = (name: string) => env.FUNCTIONS?.includes(name) ?? true
-  const hasQueue = has('search')
-  const hasEvents = has('ingest-event')
-  const hasAgents = has('agent-step')
-  // The semantic cache leaves something to sweep too.
-  const hasSweeps = hasQueue || has('cache-complete')
+  /** What is done besides answering, where one of these functions is deployed. */
+  const chores: Chore[] = [
+    // The semantic cache leaves something to sweep too.
+    { of: ['search', 'cache-complete'], run: retrieval.keepSwept, drain: retrieval.sweep },
+    { of: ['search'], ...queue },
+    { of: ['infer'], run: inference.run },
+    { of: ['ingest-event'], ...events },
+    { of: ['ingest-event'], ...schedules },
+    { of: ['agent-step'], ...agents },
+  ].filter(({ of }) => of.some(has))
   const scheduled = async (trigger: string) => {
     log.info({ msg: 'Scheduled', trigger })
-    await Promise.all([
-      ...(hasSweeps ? [retrieval.sweep()] : []),
-      ...(hasQueue ? [queue.drain()] : []),
-      ...(hasEvents ? [events.drain(), schedules.drain()] : []),
-      ...(hasAgents ? [agents.drain()] : []),
-    ])
+    await Promise.all(chores.map(({ drain }) => drain?.()))
   }
   /** What a runtime that lives on does besides answering, until the signal aborts. */
   const work = async (signal: AbortSignal) => {
     signal.addEventListener('abort', realtime.close, { once: true })
-    await Promise.all([
-      ...(hasSweeps ? [retrieval.keepSwept(signal)] : []),
-      ...(hasQueue ? [queue.run(signal)] : []),
-      ...(has('infer') ? [inference.run(signal)] : []),
-      ...(hasEvents ? [events.run(signal), schedules.run(signal)] : []),
-      ...(hasAgents ? [agents.run(signal)] : []),
-    ])
+    await Promise.all(chores.map(({ run }) => run(signal)))
   }
   return { app, env, scheduled, work, close }
+}
+
+interface Chore {
+  of: string[]
+  /** Until the signal aborts; where the runtime lives on between requests. */
+  run(signal: AbortSignal): Promise<void>
+  /** What the platform's schedule does where it does not. */
+  drain?(): Promise<void>
 }
 
 export interface Connections {

@@ -66,7 +66,8 @@ export interface AdmissionOptions {
 const TRUST_MS = 5 * 60_000
 
 export function createAdmission({ redis, keyring, limits, clock, adminKey }: AdmissionOptions) {
-  const verified = new LRUCache<string, Verified>({ max: 10_000, ttl: TRUST_MS })
+  // Without resolution: its timer ends with the request on Workers, and then nothing would expire.
+  const verified = new LRUCache<string, Verified>({ max: 10_000, ttl: TRUST_MS, ttlResolution: 0 })
   const owner: Caller = {
     ...{ tenant: DEFAULT_TENANT, keyId: null, scopes: null, models: null, channels: null },
     ...{ requestLimits: [], tokenLimits: [], budgets: [] },

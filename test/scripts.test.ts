@@ -135,7 +135,7 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
     longMemoryKeys(tenant, 'ada').dropped('nonce'),
   ],
   'put-agent': (tenant) => agent(tenant, 'agent'),
-  'delete-agent': (tenant) => agent(tenant, 'agent', 'memory', 'steps', 'inbox', 'calls'),
+  'delete-agent': (tenant) => agent(tenant, 'agent', 'memory', 'steps', 'inbox', 'calls', 'outbox'),
   'deliver-message': (tenant) => [
     ...agent(tenant, 'agent', 'inbox'),
     agentKeys(tenant, 'planner').seen('a:{b}'),

@@ -16,12 +16,14 @@ export interface AgentRunnerOptions {
   bell: Bell
   clock: Clock
   log: GroupLog
+  /** A runner that says nothing for so long is dead. */
+  claimMs: number
   /** Agents at the same time. Default 16. */
   lanes?: number
 }
 
-/** A runner that was given an agent and died: another one is given it after so long. */
-const LEASE_MS = 20_000
+/** Of `claimMs`: a runner that was given an agent and died before it began; another one is given it then. */
+const LEASE = 1.3
 const SWEEP_MS = 5_000
 const PAUSE_MS = 1_000
 /** How long steps may go on that run when the process is to stop. */
@@ -30,12 +32,21 @@ const STOP_MS = 8_000
 const TURN_MS = 60_000
 
 /** Looks after agents that are due, on any instance. */
-export function createAgentRunner({ redis, drive, tasks, bell, clock, log, lanes = 16 }: AgentRunnerOptions) {
+export function createAgentRunner({
+  redis,
+  drive,
+  tasks,
+  bell,
+  clock,
+  log,
+  claimMs,
+  lanes = 16,
+}: AgentRunnerOptions) {
   /** Those that are due, and when the next one is: ms from now. */
   async function claim(most: number): Promise<{ members: string[]; nextMs: number }> {
     const [members, next] = await redis.wave(
       [
-        { script: claimDueScript, keys: [AGENTS_DUE_KEY], args: [most, LEASE_MS] },
+        { script: claimDueScript, keys: [AGENTS_DUE_KEY], args: [most, Math.ceil(LEASE * claimMs)] },
         ['ZRANGE', AGENTS_DUE_KEY, 0, 0, 'WITHSCORES'],
       ],
       { timeoutMs: 2_000 },

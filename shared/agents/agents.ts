@@ -138,7 +138,7 @@ export function createAgents({ redis, tools, tasks, forgetAll, due, clock }: Age
           due.by(tenant, id, clock.now() + LIST_MS),
           {
             script: deleteAgentScript,
-            keys: [keys.agent, keys.memory, keys.steps, keys.inbox, keys.calls],
+            keys: [keys.agent, keys.memory, keys.steps, keys.inbox, keys.calls, keys.outbox],
             args: [TOMBSTONE_MS],
           },
         ],

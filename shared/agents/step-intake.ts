@@ -23,9 +23,7 @@ export function mayGoOn(
   if (status === 'running') return drive || taken.length > 0
   if (status !== 'waiting') return taken.length > 0
   // What it waits for may be behind what fills its hands: it reads that first.
-  return (
-    taken.length >= MOST_TAKEN || taken.some(({ type }) => type === 'input') || isOver(state, taken, now)
-  )
+  return taken.length >= MOST_TAKEN || taken.some(({ type }) => type === 'input') || isOver(state, taken, now)
 }
 
 /** When it is to be looked at again though nothing comes: Unix ms. */
@@ -75,7 +73,7 @@ export function stateAfter(record: AgentRecord, taken: readonly Received[], now:
 /** What the model reads of a message; a decision alone says nothing. */
 export function toChatMessages({ type, from, event_type, data, task, decisions }: Received): ChatMessage[] {
   if (decisions && data === null) return []
-  const text = typeof data === 'string' ? data : JSON.stringify(data)
+  const text = typeof data === 'string' ? data.toWellFormed() : JSON.stringify(data)
   const by = from === undefined ? '' : ` from ${from}`
   const heads = {
     input: undefined,

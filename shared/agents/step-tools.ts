@@ -101,7 +101,7 @@ const toResult = (call: DueCall, outcome: ToolOutcome, ms: number): CallResult =
 
 const toRecord = (call: DueCall, rest: Omit<ToolCallRecord, keyof ModelToolCall>): ToolCallRecord => ({
   ...toModelCall(call),
-  ...rest,
+  ...{ ...rest, output: rest.output.toWellFormed() },
 })
 
 const toModelCall = ({ id, name, arguments: args }: DueCall): ModelToolCall => ({ id, name, arguments: args })

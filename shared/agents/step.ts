@@ -279,7 +279,8 @@ const toMessage = ({ text, calls }: ModelAnswer): ChatMessage => ({
   }),
 })
 
-const cut = (text: string) => (text.length > SHOWN_OUTPUT ? `${text.slice(0, SHOWN_OUTPUT)}…` : text)
+const cut = (text: string) =>
+  text.length > SHOWN_OUTPUT ? `${text.slice(0, SHOWN_OUTPUT).toWellFormed()}…` : text
 
 const stepGivenUp = () =>
   new HubError({

@@ -13,6 +13,8 @@ export interface EmbedderOptions extends EmbedderOpenAIOptions {
   defaultModel?: string
   /** The embedded model, where the runtime can carry it. */
   local?: Embedder
+  /** Models of tenants' own, `model/<name>/<version>`, where the runtime can run them. */
+  own?: Embedder
 }
 
 /**
@@ -29,11 +31,13 @@ export function createEmbedder({
   defaultProvider,
   defaultModel,
   local,
+  own,
   ...options
 }: EmbedderOptions): Embedder {
   const configured = configureProviders({ env, providers })
   const drivers = new Map(configured.map((one) => [one.name, createEmbedderOpenAI(one, options)]))
   drivers.set('local', local ?? absent)
+  if (own) drivers.set('model', own)
   const callable = configured
     .filter(({ missing, embeddings }) => missing.length === 0 && embeddings)
     .sort((a, b) => Number(b.name === defaultProvider) - Number(a.name === defaultProvider))

@@ -14,7 +14,7 @@ export function createOnnxHere(open: () => Promise<OnnxEngine>): OnnxHost {
       engine ??= open()
       const ready = await engine.catch((cause) => {
         engine = undefined
-        throw unavailable('ONNX Runtime cannot be loaded here.', cause)
+        throw unavailable('ONNX Runtime is not in this package, or not for this machine.', cause)
       })
       return work(ready).catch((error) => {
         throw new OnnxError(error instanceof Error ? error.message : String(error))

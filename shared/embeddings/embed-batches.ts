@@ -26,7 +26,7 @@ const RETRY_WITHIN_MS = 30_000
 
 /** Embeds any number in batches that the target takes, a few at once. Never throws: what was paid for is to be counted. */
 export async function embedBatches(call: BatchesCall): Promise<BatchesOutcome> {
-  const { embedder, target, inputs, take, dimensions, purpose } = call
+  const { embedder, target, inputs, take, dimensions, purpose, tenant } = call
   const outcome: BatchesOutcome = { stated: 0, uncounted: [] }
   const failed = new AbortController()
   const signal = AbortSignal.any([call.signal, failed.signal])
@@ -48,7 +48,7 @@ export async function embedBatches(call: BatchesCall): Promise<BatchesOutcome> {
   async function retried(part: EmbeddingInput[]): Promise<Embedded> {
     for (let tries = 0; ; tries++) {
       try {
-        return await embedder.embed(target, part, { dimensions, purpose, signal })
+        return await embedder.embed(target, part, { dimensions, purpose, tenant, signal })
       } catch (error) {
         const waitMs = tries + 1 < TRIES ? retryWait(error, tries) : undefined
         if (signal.aborted || waitMs === undefined || performance.now() + waitMs > last) throw error

@@ -134,7 +134,9 @@ export function createEmbeddings({
     }
     const estimate = () => usageOf(Math.ceil(1.5 * sizeOf(inputs, estimateTokenCount)) + 16, true)
     const held = await holds.hold({ caller, target: priced, estimate, defer })
-    const { stated, uncounted, error } = await embedBatches({ ...call, embedder, target, inputs, take })
+    const { stated, uncounted, error } = await embedBatches({
+      ...{ ...call, tenant: caller.tenant, embedder, target, inputs, take },
+    })
     const { length: unstated } = uncounted
     const counted = unstated
       ? await countAll(uncounted).catch(() => sizeOf(uncounted, estimateTokenCount))

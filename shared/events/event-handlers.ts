@@ -4,12 +4,15 @@ import { createEmbedHandler, type EmbedHandlerOptions } from './handle-embed.ts'
 import { createFeaturesHandler, type FeaturesHandlerOptions } from './handle-features.ts'
 import { createForwardHandler, type ForwardHandlerOptions } from './handle-forward.ts'
 import { createHttpHandler, type HttpHandlerOptions } from './handle-http.ts'
+import { createInferHandler, type InferHandlerOptions } from './handle-infer.ts'
 import type { EventHandler, EventHandlers } from './handlers.ts'
 
-export interface EventHandlersOptions extends HttpHandlerOptions,
+export interface EventHandlersOptions
+  extends HttpHandlerOptions,
     EmbedHandlerOptions,
     FeaturesHandlerOptions,
     ForwardHandlerOptions,
+    InferHandlerOptions,
     AgentHandlerOptions {
   /** A team's own, by name; one of the hub's names replaces the hub's. */
   own?: EventHandlers
@@ -23,6 +26,7 @@ export function createEventHandlers({ own, ...options }: EventHandlersOptions): 
     embed: createEmbedHandler(options) as EventHandler,
     forward: createForwardHandler(options) as EventHandler,
     features: createFeaturesHandler(options) as EventHandler,
+    infer: createInferHandler(options) as EventHandler,
     'agent-step': createAgentHandler(options) as EventHandler,
     ...own,
   }

@@ -1,9 +1,10 @@
 import { z } from 'zod'
-import type { Admission } from '../admission.ts'
+import type { Admission, Caller } from '../admission.ts'
 import type { PipelineRow } from '../inference/pipelines/pipeline-call.ts'
 import type { Pipelines } from '../inference/pipelines/pipelines.ts'
 import { NAME } from '../keys.ts'
 import type { Clock } from '../ports/clock.ts'
+import { createRecall } from '../recall.ts'
 import { toFailure } from './failure.ts'
 import type { EventHandler, Handled, HandledEvent } from './handlers.ts'
 
@@ -18,8 +19,8 @@ const InferSettings = z.strictObject({
 })
 type InferSettings = z.output<typeof InferSettings>
 
-/** Tenants whose limits are asked for anew: embeddings are paid for by them. */
-const CALLER_MS = 1_000
+/** A tenant's limits and budget, by which embeddings are paid for. */
+const REMEMBERED = { freshMs: 1_000, staleMs: 1_000, maxSize: 10_000 }
 
 /**
  * Runs a pipeline for many events at once, in the name of the stream's tenant. Result: the pipeline's results, by name. An event that it
@@ -31,17 +32,7 @@ export function createInferHandler({
   admission,
   clock,
 }: InferHandlerOptions): EventHandler<InferSettings> {
-  const callers = new Map<string, { caller: ReturnType<Admission['recall']>; until: number }>()
-
-  function callerOf(tenant: string) {
-    const known = callers.get(tenant)
-    if (known && known.until > clock.now()) return known.caller
-    const caller = admission.recall(tenant, null, 'infer')
-    callers.set(tenant, { caller, until: clock.now() + CALLER_MS })
-    caller.catch(() => callers.delete(tenant))
-    return caller
-  }
-
+  const callers = createRecall<Caller>(REMEMBERED)
   return {
     settings: InferSettings,
     batch: 250,
@@ -49,7 +40,7 @@ export function createInferHandler({
     async handle(events, { pipeline }, { tenant, signal }) {
       const deferred: Promise<unknown>[] = []
       try {
-        const caller = await callerOf(tenant)
+        const caller = await callers.get(tenant, () => admission.recall(tenant, null, 'infer'))
         const now = clock.now()
         const { rows } = await pipelines.run(
           pipeline,
@@ -70,7 +61,7 @@ function toRow({ event, resultId, entryId }: HandledEvent, n: number, now: numbe
     id: resultId,
     // What a double can tell apart within a millisecond.
     place: Number(ms) + Math.min(Number(part), 4_095) / 4_096,
-    time: Date.parse(event.time),
+    time: Date.parse(event.time) || now,
     source: { event },
   }
 }

@@ -1,17 +1,13 @@
 import { LRUCache } from 'lru-cache'
 import { HubError } from '../errors.ts'
 import type { LoadedModel, ModelFormat, ModelRuntime } from '../ports/model-runtime.ts'
+import { createKeptModels, type KeptModel, type KeptModels } from './kept-models.ts'
 import type { ModelRef, ModelStore, StoredModel } from './model-store.ts'
 import { unknownVersion } from './model-versions.ts'
 import { warmUp } from './trial-runs.ts'
 
 /** A model in a runtime, for as long as `release` is not called. */
-export interface ModelLease {
-  ref: ModelRef
-  runtime: ModelRuntime
-  model: LoadedModel
-  /** Rows of different requests that may be run together; 1: none. */
-  maxBatch: number
+export interface ModelLease extends KeptModel {
   release(): void
 }
 
@@ -19,59 +15,47 @@ export interface LoadedModelsOptions {
   store: Pick<ModelStore, 'find' | 'readBytes'>
   /** The first that takes a model's format runs it. */
   runtimes: readonly ModelRuntime[]
-  /** Of all models together. Evicted ones finish their calls, so that for moments there may be more. */
+  /** Of all models of a runtime together. */
   memoryBytes: number
   /** Whether one request may wait for what another one of this process loads. */
   shares: boolean
+  /** What is in the runtimes; given by who uses a runtime longer than this. */
+  kept?: WeakMap<ModelRuntime, KeptModels>
   log: Record<'info' | 'error', (line: Record<string, unknown>) => void>
-}
-
-interface Entry extends Omit<ModelLease, 'release'> {
-  uses: number
-  isEvicted: boolean
 }
 
 /** A runtime that hangs over a model must not hang its callers. */
 const LOAD_MS = 120_000
-/** What cannot be loaded is not fetched anew for every request. */
-const FAILURES = { max: 1_000, ttl: 5_000 }
+/** What cannot be loaded is not fetched anew for every request. Where timers end with their request, none may keep the time. */
+const FAILURES = { max: 1_000, ttl: 5_000, ttlResolution: 0 }
 
-/** Models in this process: least recently used ones make room, and none is closed under a running call. */
-export function createLoadedModels({ store, runtimes, memoryBytes, shares, log }: LoadedModelsOptions) {
-  const loading = new Map<string, Promise<Entry>>()
-  const closing = new Set<Promise<void>>()
+/** Brings models from where they are stored into the runtimes of this process, and keeps them there. */
+export function createLoadedModels({
+  store,
+  runtimes,
+  memoryBytes,
+  shares,
+  kept = new WeakMap(),
+  log,
+}: LoadedModelsOptions) {
+  const loading = new Map<string, Promise<void>>()
   const failures = new LRUCache<string, HubError>(FAILURES)
-  const entries = new LRUCache<string, Entry>({
-    maxSize: memoryBytes,
-    sizeCalculation: ({ model }) => Math.max(1, model.memoryBytes),
-    dispose(entry) {
-      entry.isEvicted = true
-      if (entry.uses === 0) close(entry)
-    },
-  })
 
-  function close({ model, ref }: Entry) {
-    const over = model
-      .close()
-      .catch((cause) => log.error({ msg: 'A model cannot be closed', model: ref.name, cause }))
-      .finally(() => closing.delete(over))
-    closing.add(over)
+  function keptBy(runtime: ModelRuntime): KeptModels {
+    const models = kept.get(runtime) ?? createKeptModels({ memoryBytes, log })
+    kept.set(runtime, models)
+    return models
   }
 
-  function lease(entry: Entry): ModelLease {
-    entry.uses++
-    let isHeld = true
-    return {
-      ...{ ref: entry.ref, runtime: entry.runtime, model: entry.model, maxBatch: entry.maxBatch },
-      release() {
-        if (isHeld) entry.uses--
-        if (isHeld && entry.isEvicted && entry.uses === 0) close(entry)
-        isHeld = false
-      },
+  function leaseOf(key: string): ModelLease | undefined {
+    for (const runtime of runtimes) {
+      const lease = keptBy(runtime).lease(key)
+      if (lease) return lease
     }
+    return undefined
   }
 
-  function load(key: string, ref: ModelRef): Promise<Entry> {
+  function load(key: string, ref: ModelRef): Promise<void> {
     const failure = failures.get(key)
     if (failure) return Promise.reject(failure)
     const running = (shares && loading.get(key)) || read(key, ref)
@@ -81,20 +65,19 @@ export function createLoadedModels({ store, runtimes, memoryBytes, shares, log }
     return running
   }
 
-  async function read(key: string, ref: ModelRef): Promise<Entry> {
+  async function read(key: string, ref: ModelRef): Promise<void> {
     try {
       const stored = await store.find(ref)
       if (stored?.sha256 !== ref.sha256) throw unknownVersion(ref.name, ref.version)
       refuseOver(memoryBytes, ref.name, stored.size)
       const runtime = runtimeOf(stored.format)
       const bytes = await store.readBytes(ref, stored.size)
+      if (models.has(ref)) return // another request was faster
       const model = await models.loadBytes(ref, stored, bytes)
       await warmUp(runtime, model).catch((cause) =>
         log.info({ msg: 'A model was not warmed up', model: ref.name, cause }),
       )
-      const entry = { ref, runtime, model, maxBatch: stored.maxBatch, uses: 0, isEvicted: false }
-      entries.set(key, entry)
-      return entry
+      keptBy(runtime).add(key, { ref, runtime, model, maxBatch: stored.maxBatch })
     } catch (error) {
       // The model's own fault stays; what is away may be back with the next request.
       if (error instanceof HubError && error.status !== 503) failures.set(key, error)
@@ -105,7 +88,7 @@ export function createLoadedModels({ store, runtimes, memoryBytes, shares, log }
   function runtimeOf(format: ModelFormat): ModelRuntime {
     const runtime = runtimes.find(({ formats }) => formats.includes(format))
     if (runtime) return runtime
-    const message = `No runtime here runs ${format} models. Use the Node server, or set HUB_REDISAI_URL.`
+    const message = `No runtime here runs ${format} models. Deploy the Worker or the Lambda that brings ONNX Runtime along (README, Deploying), use the Node server, or set HUB_REDISAI_URL.`
     throw new HubError({ code: 'runtime_unavailable', status: 503, message })
   }
 
@@ -118,12 +101,14 @@ export function createLoadedModels({ store, runtimes, memoryBytes, shares, log }
      */
     async acquire(ref: ModelRef): Promise<ModelLease> {
       const key = keyOf(ref)
-      let entry = entries.get(key)
-      while (!entry || entry.isEvicted) entry = await load(key, ref)
-      return lease(entry)
+      for (;;) {
+        const lease = leaseOf(key)
+        if (lease) return lease
+        await load(key, ref)
+      }
     },
 
-    has: (ref: ModelRef): boolean => entries.has(keyOf(ref)),
+    has: (ref: ModelRef): boolean => runtimes.some((runtime) => keptBy(runtime).has(keyOf(ref))),
 
     /** Into a runtime and nowhere else: whoever asks closes it. Throws 507 where it is larger than all the memory. */
     async loadBytes(
@@ -147,10 +132,9 @@ export function createLoadedModels({ store, runtimes, memoryBytes, shares, log }
     /** It may be whole again. */
     forgetFailure: (ref: ModelRef): void => void failures.delete(keyOf(ref)),
 
-    /** Lets go of all of them; of one that is in use when its calls are over. */
-    async close(): Promise<void> {
-      entries.clear()
-      await Promise.all(closing)
+    /** Lets go of all models of these runtimes; of one that is in use when its calls are over. */
+    async close(those: readonly ModelRuntime[] = runtimes): Promise<void> {
+      await Promise.all(those.map((runtime) => keptBy(runtime).close()))
     },
   }
   return models

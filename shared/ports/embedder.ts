@@ -25,6 +25,8 @@ export interface EmbedOptions {
   dimensions?: number
   /** Some models embed a question and a passage differently. */
   purpose?: 'document' | 'query'
+  /** Whose own models are meant, where the target is one. */
+  tenant?: string
   signal: AbortSignal
 }
 

@@ -54,6 +54,7 @@ at = at + kept
 for i = at, at + sent - 1 do
   redis.call('XADD', KEYS[6], '*', 'message', ARGV[i])
 end
+redis.call('PERSIST', KEYS[6]) -- an agent that had this id before was deleted
 redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[8], '*', 'version', version, 'record', ARGV[5])
 if ARGV[6] ~= '' then
   redis.call('SET', KEYS[7], had[1] .. ' {"print":"' .. ARGV[6] .. '","version":' .. version .. ',"record":' .. ARGV[5] .. '}', 'PX', ARGV[7])

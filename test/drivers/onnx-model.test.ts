@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { buildOnnx, type OnnxModel } from '../../infra/examples/onnx-builder.ts'
 import { readOnnxModel } from '../../shared/drivers/onnx-model.ts'
 import { SOFTMAX } from '../ports/model-runtime.models.ts'
-import { buildMlp, buildOnnx, type OnnxModel } from '../support/onnx-builder.ts'
+import { buildMlp } from '../support/mlp.ts'
 
 test('the small model that was made by hand', () => {
   const { inputs, outputs, operators } = readOnnxModel(SOFTMAX)

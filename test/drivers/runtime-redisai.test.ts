@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { buildOnnx } from '../../infra/examples/onnx-builder.ts'
 import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
 import { createRedisRest } from '../../shared/drivers/redis-rest.ts'
 import { toStore } from '../../shared/drivers/redisai-commands.ts'
@@ -14,7 +15,6 @@ import { createRuntimeRedisai } from '../../shared/drivers/runtime-redisai.ts'
 import type { ModelFile, Tensor } from '../../shared/ports/model-runtime.ts'
 import type { ErrorReply, Reply } from '../../shared/ports/redis.ts'
 import { ADD_SUBTRACT, fp32, identityOf, SOFTMAX } from '../ports/model-runtime.models.ts'
-import { buildOnnx } from '../support/onnx-builder.ts'
 import { startReplay } from '../support/replay.ts'
 
 /** What RedisAI 1.2.7 replied to real commands over RESP2, which is what the Redis port speaks; one reply a command. */

@@ -151,7 +151,7 @@ it('an instance that works on what a message brought dies at each call to Redis:
     return mortal.calls
   }
   const calls = await run('measure')
-  let t = performance.now()
+  const t = performance.now()
   for (let at = 1; at <= calls; at++) await run(`n${at}`, { at, arrives: at % 2 === 0 })
   console.log(calls, performance.now() - t)
   for (const crew of crews) await message(recovery, crew)
@@ -160,4 +160,39 @@ it('an instance that works on what a message brought dies at each call to Redis:
   const channels = await readChannels(redis)
   for (const crew of crews) await checkCrew(redis, recovery, outside, crew, channels)
   console.log(performance.now() - t, recovery.errors.slice(0, 5))
+}, 120_000)
+
+it('the agent is deleted before each call to Redis that its step makes: nothing of it is left', async () => {
+  const { redis, outside, newHub } = await start()
+  const other = newHub()
+  const crews: Crew[] = []
+  async function run(name: string, at?: number) {
+    const crew = await outside.makeCrew(other, name)
+    crews.push(crew)
+    const hub = newHub()
+    hub.beforeCall(async (call) => {
+      if (call === at) expect((await other.ask('DELETE', `/v1/agents/${crew.planner}`)).status).toBe(204)
+    })
+    const reply = await go(hub, crew)
+    expect([200, 404, 409, 410], JSON.stringify(reply.body)).toContain(reply.status)
+    await hub.settled()
+    return hub.calls
+  }
+  const calls = await run('measure')
+  for (let at = 1; at <= calls; at++) await run(`d${at}`, at)
+  await recover(redis, other, [])
+  for (const { planner } of crews.slice(1)) {
+    const reply = await other.ask('GET', `/v1/agents/${planner}`)
+    if (reply.status === 200) {
+      expect((await other.ask('DELETE', `/v1/agents/${planner}`)).status).toBe(204) // there were fewer calls this time
+      continue
+    }
+    expect(reply.status, planner).toBe(404)
+    const [left] = await redis.wave([['KEYS', `*agent:${planner}}*`]], { timeoutMs: 5_000 })
+    const ages = await redis.wave((left as string[]).map((key) => ['PTTL', key]))
+    expect(
+      ages.every((ms) => (ms as number) > 0),
+      JSON.stringify(left),
+    ).toBe(true)
+  }
 }, 120_000)

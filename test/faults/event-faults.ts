@@ -1,15 +1,13 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { RedisServer } from '../../infra/local-redis/redis-server.ts'
 import { startRedis } from '../../infra/local-redis/run-redis.ts'
 import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
 import { eventKeys, resultKey, resultsChannel } from '../../shared/keys.ts'
 import type { Command, Redis, Reply } from '../../shared/ports/redis.ts'
+import { ADMIN_KEY, startHub, startHubs } from './hub-process.ts'
 
 export interface EventFaultOptions {
   events: number
@@ -42,7 +40,6 @@ export interface EventFaultReport {
 }
 
 const STREAM = 'orders'
-const ADMIN_KEY = 'the-admin-key-of-the-faults'
 const LEAST_KILLS = 8
 /** Sent at the same time. */
 const SENDERS = 4
@@ -63,14 +60,7 @@ export async function runEventFaults(options: EventFaultOptions): Promise<EventF
   let local = await startRedis({ server, directory, port: 0 })
   const { url, port } = local
   const redis = createRedisResp({ url })
-  const start = () => startHub(url)
-  const hubs: (Awaited<ReturnType<typeof start>> | undefined)[] = await Promise.all([
-    start(),
-    start(),
-    start(),
-  ])
-  let kills = 0
-  let over = false
+  const hubs = await startHubs(3, () => startHub(url, { HUB_CLAIM_SECONDS: '2', FUNCTIONS: 'ingest-event' }))
   let sentAgain = 0
   const ids: string[] = []
   const told = new Map<string, number>()
@@ -79,26 +69,6 @@ export async function runEventFaults(options: EventFaultOptions): Promise<EventF
     told.set(id, (told.get(id) ?? 0) + 1)
   }
   const subscription = await redis.subscribe(resultsChannel('default', STREAM), onResult, PATIENT)
-
-  /** The next one dies whether the last one is back or not. */
-  async function killing() {
-    const returning = new Set<Promise<void>>()
-    while (!over) {
-      await sleep(killEveryMs * (0.3 + 0.7 * Math.random()))
-      const i = Math.floor(Math.random() * hubs.length)
-      const hub = hubs[i]
-      if (over || !hub) continue
-      hubs[i] = undefined
-      await hub.kill()
-      kills++
-      const back: Promise<void> = start().then((again) => {
-        hubs[i] = again
-        returning.delete(back)
-      })
-      returning.add(back)
-    }
-    await Promise.all(returning)
-  }
 
   /** As a sender does that loses nothing: what was not answered with 202 is sent again. */
   async function send(from: number, to: number) {
@@ -112,7 +82,7 @@ export async function runEventFaults(options: EventFaultOptions): Promise<EventF
         await sleep(100)
       }
       try {
-        const hub = hubs[Math.floor(Math.random() * 3)]
+        const hub = hubs.any()
         if (!hub) continue
         const reply = await fetch(`${hub.url}/v1/events/${STREAM}`, {
           method: 'POST',
@@ -133,7 +103,7 @@ export async function runEventFaults(options: EventFaultOptions): Promise<EventF
     }
   }
 
-  const put = await fetch(`${hubs[0]!.url}/v1/events/${STREAM}`, {
+  const put = await fetch(`${hubs.any()!.url}/v1/events/${STREAM}`, {
     method: 'PUT',
     headers: { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' },
     body: JSON.stringify({ handler: { type: 'store' }, max_lag: 1_000_000 }),
@@ -141,7 +111,7 @@ export async function runEventFaults(options: EventFaultOptions): Promise<EventF
   if (!put.ok) throw new Error(`The stream cannot be made: ${put.status} ${await put.text()}`)
   await put.body?.cancel()
 
-  const killer = killing()
+  hubs.harass(killEveryMs)
   let restarts = 0
   const batch = Math.max(1, Math.min(500, Math.ceil(events / (SENDERS * 40))))
   const lengthMs = Math.max(SHORTEST_MS, (events / EVENTS_A_SECOND) * 1_000)
@@ -152,16 +122,15 @@ export async function runEventFaults(options: EventFaultOptions): Promise<EventF
     await Promise.all([...sent, sleep(paceMs)])
     if (restarts === 0 && from >= events / 2) {
       restarts++
-      report(`${ids.length} accepted, ${kills} kills: Redis is restarted`)
+      report(`${ids.length} accepted, ${hubs.kills} kills: Redis is restarted`)
       await local.stop()
       local = await startRedis({ server, directory, port })
     }
   }
-  report(`${ids.length} accepted, ${kills} kills`)
+  report(`${ids.length} accepted, ${hubs.kills} kills`)
   const early = await resultsOf(redis, ids)
-  while (kills < LEAST_KILLS) await sleep(100)
-  over = true
-  await killer
+  while (hubs.kills < LEAST_KILLS) await sleep(100)
+  await hubs.relent()
 
   const { events: key } = eventKeys('default', STREAM)
   let pending = -1
@@ -177,7 +146,7 @@ export async function runEventFaults(options: EventFaultOptions): Promise<EventF
   const texts = [...results.values()]
   const isOther = (id: string) => early.has(id) && early.get(id) !== results.get(id)
   await subscription.close()
-  await Promise.all(hubs.map((hub) => hub?.stop()))
+  await hubs.stop()
   await redis.close()
   await local.stop()
   await rm(directory, { recursive: true, force: true })
@@ -188,7 +157,7 @@ export async function runEventFaults(options: EventFaultOptions): Promise<EventF
     rewritten: [...accepted].filter(isOther).length,
     lost: [...accepted].filter((id) => !results.has(id)).length,
     failed: texts.filter((text) => JSON.parse(text).status === 'failed').length,
-    ...{ dead: Number(dead), pending, kills, redis_restarts: restarts },
+    ...{ dead: Number(dead), pending, kills: hubs.kills, redis_restarts: restarts },
     seconds: Math.round((performance.now() - started) / 100) / 10,
   }
 }
@@ -204,31 +173,4 @@ async function resultsOf(redis: Redis, ids: readonly string[]): Promise<Map<stri
     })
   }
   return found
-}
-
-/** `node infra/node.ts` as a process. */
-async function startHub(redisUrl: string) {
-  const data = await mkdtemp(join(tmpdir(), 'hub-data-'))
-  const child = spawn(process.execPath, [fileURLToPath(new URL('../../infra/node.ts', import.meta.url))], {
-    env: {
-      ...{ PATH: process.env.PATH, PORT: '0', REDIS_URL: redisUrl, HUB_DATA_DIR: data },
-      ...{ HUB_ADMIN_KEY: ADMIN_KEY, HUB_CLAIM_SECONDS: '2', FUNCTIONS: 'ingest-event' },
-    },
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
-  const exited = once(child, 'exit')
-  const end = async (signal: NodeJS.Signals) => {
-    child.kill(signal)
-    await exited
-    await rm(data, { recursive: true, force: true })
-  }
-  let said = ''
-  for await (const part of child.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
-    said += part
-    const url = /redis-ai-hub is ready: (\S+)/.exec(said)?.[1]
-    if (!url) continue
-    child.stdout.resume()
-    return { url, kill: () => end('SIGKILL'), stop: () => end('SIGTERM') }
-  }
-  throw new Error(`The hub ended:\n${said}`)
 }

@@ -53,8 +53,9 @@ describe('two processes share one key’s money', () => {
       post(hubs[index % 2]!, '/v1/chat/completions', ask(undefined, { max_tokens: 10 }), key)
     let most = 0
     const watching = setInterval(async () => {
-      const { spent_usd, held_usd } = await budgetOf(hubs[0], id)
-      most = Math.max(most, spent_usd + held_usd)
+      // 503 on a busy machine: it is looked at again.
+      const budget: Awaited<ReturnType<typeof budgetOf>> | undefined = await budgetOf(hubs[0], id)
+      if (budget) most = Math.max(most, budget.spent_usd + budget.held_usd)
     }, 20)
     const replies = await Promise.all(Array.from({ length: 200 }, (_, index) => complete(index)))
     clearInterval(watching)
@@ -63,6 +64,7 @@ describe('two processes share one key’s money', () => {
     for (const { status } of replies) expect([200, 429, 503]).toContain(status)
     expect(served).toBe(mock.count)
     expect(served).toBeGreaterThan(5)
+    expect(most).toBeGreaterThan(0)
     expect(most).toBeLessThanOrEqual(1)
     await expect.poll(async () => (await budgetOf(hubs[0], id)).held_usd, { timeout: 5_000 }).toBe(0)
     expect((await budgetOf(hubs[0], id)).spent_usd).toBeCloseTo(served * COST, 6)

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { buildOnnx } from '../../infra/examples/onnx-builder.ts'
 import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
 import { createRuntimeOnnx } from '../../shared/drivers/runtime-onnx.ts'
 import { modelKeys } from '../../shared/keys.ts'
 import { startApp, type TestApp, unique } from '../support/app.ts'
 import { counting, logarithm, SOFTMAX_OF_1234, softmax } from '../support/models.ts'
-import { buildOnnx } from '../support/onnx-builder.ts'
 import { patient, testRedisUrl } from '../support/redis.ts'
 
 const HUB_ADMIN_KEY = 'an-admin-key-of-tests'

@@ -1,14 +1,15 @@
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { readdirSync, readFileSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync, inflateRawSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import { table } from '../../functions/index.ts'
-import { startApp } from '../support/app.ts'
-import { offline, startLambdaHub } from '../support/hub.ts'
+import { startApp, unique } from '../support/app.ts'
+import { ADMIN_KEY, offline, startLambdaHub } from '../support/hub.ts'
+import { softmax } from '../support/models.ts'
 import { testRedisUrl } from '../support/redis.ts'
 
 const root = new URL('../..', import.meta.url).pathname
@@ -35,18 +36,23 @@ async function temporary(): Promise<string> {
   return directory
 }
 
-test.each(['', 'production', 'cache-only'])(
-  'wrangler.toml deploys the environment "%s", with room to spare',
-  async (environment) => {
-    const directory = await temporary()
-    const args = ['deploy', '--dry-run', '--env', environment, '--outdir', directory]
-    const said = await run(wrangler, args, directory)
-    expect(said).not.toMatch(/Processing wrangler.toml|Multiple environments/)
-    const size = gzipSync(readFileSync(join(directory, 'worker.js'))).length
-    console.log(`Worker: ${Math.round(size / 1024)} KiB gzipped`)
-    expect(size).toBeLessThan(MEBIBYTE)
-  },
-)
+test.each([
+  ['', 1],
+  ['production', 1],
+  ['cache-only', 1],
+  ['inference', 5],
+])('wrangler.toml deploys the environment "%s" in less than %i MiB', async (environment, most) => {
+  const directory = await temporary()
+  const args = ['deploy', '--dry-run', '--env', environment, '--outdir', directory]
+  const said = await run(wrangler, args, directory)
+  expect(said).not.toMatch(/Processing wrangler.toml|Multiple environments/)
+  const modules = readdirSync(directory).filter((file) => /\.(js|wasm)$/.test(file))
+  expect(modules.length).toBe(environment === 'inference' ? 2 : 1)
+  const sizes = modules.map((file) => gzipSync(readFileSync(join(directory, file))).length)
+  const size = sizes.reduce((sum, size) => sum + size)
+  console.log(`Worker ${environment}: ${Math.round(size / 1024)} KiB gzipped`)
+  expect(size).toBeLessThan(most * MEBIBYTE)
+})
 
 test('serverless.yml packages one small file that serves, and asks for no rights but its own logs', async () => {
   const directory = await temporary()
@@ -77,6 +83,29 @@ test('serverless.yml packages one small file that serves, and asks for no rights
     await using hub = await startLambdaHub({ REDIS_URL: testRedisUrl() }, { file, handler })
     expect(await (await fetch(`${hub.url}/readyz`)).json()).toEqual({ status: 'ok', redis: 'ok' })
   }
+})
+
+test('serverless.yml packages ONNX Runtime for one machine where it is wanted, and models run', async () => {
+  const directory = await temporary()
+  const architecture = process.arch === 'arm64' ? 'arm64' : 'x86_64'
+  const wanted = ['--stage', 'inference', `--param=architecture=${architecture}`]
+  await run(osls, ['package', ...wanted, '--package', directory], directory)
+  const zip = readFileSync(join(directory, 'redis-ai-hub.zip'))
+  console.log(`Lambda with ONNX Runtime: ${Math.round(zip.length / 1024)} KiB zipped`)
+  expect(zip.length).toBeLessThan(25 * MEBIBYTE)
+
+  for (const { name, contents } of unzip(zip)) {
+    await mkdir(join(directory, dirname(name)), { recursive: true })
+    await writeFile(join(directory, name), contents())
+  }
+  const file = join(directory, 'infra/lambda-inference.cjs')
+  await using hub = await startLambdaHub({ REDIS_URL: testRedisUrl() }, { file })
+  const reply = await fetch(`${hub.url}/v2/models/${unique('model')}/versions/1`, {
+    method: 'PUT',
+    body: softmax as BodyInit,
+    headers: { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/octet-stream' },
+  })
+  expect([reply.status, await reply.json()]).toMatchObject([201, { max_batch: 64 }])
 })
 
 test('serverless.yml deploys a subset by its stage or by a parameter', async () => {

@@ -1,9 +1,13 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { buildEmbedder } from '../../infra/examples/embedder-model.ts'
 import { createEmbedder } from '../../shared/drivers/embedder.ts'
 import { createEmbedderLocal } from '../../shared/drivers/embedder-local.ts'
+import { createEmbedderModel } from '../../shared/drivers/embedder-model.ts'
 import { createFetchUndici } from '../../shared/drivers/fetch-undici.ts'
+import { createRuntimeOnnx } from '../../shared/drivers/runtime-onnx.ts'
 import { startProvider } from '../support/provider.ts'
 import { testEmbedder } from './embedder.contract.ts'
+import { JOIN } from './model-runtime.models.ts'
 
 testEmbedder(
   'embedder-local',
@@ -43,6 +47,35 @@ for (const [name, configure] of Object.entries(dialects)) {
     )
   }
 }
+
+testEmbedder(
+  'embedder-model',
+  async () => {
+    const runtime = createRuntimeOnnx()
+    const bytes = buildEmbedder(7)
+    const model = await runtime.load({ key: 'ngrams', format: 'onnx', bytes })
+    const own = createEmbedderModel({
+      acquire: async (_, __, version) => ({ ref: { version }, runtime, model, maxBatch: 2, release() {} }),
+    })
+    return { embedder: createEmbedder({ env: {}, own }), model: 'model/ngrams/1', close: runtime.close }
+  },
+  { dimensions: 'refused' },
+)
+
+test('a model of one’s own is named with its version, and makes vectors of texts', async () => {
+  const runtime = createRuntimeOnnx()
+  onTestFinished(runtime.close)
+  const softmax = await runtime.load({ key: 'two', format: 'onnx', bytes: JOIN })
+  const own = createEmbedderModel({
+    acquire: async () => ({ ref: { version: '1' }, runtime, model: softmax, maxBatch: 64, release() {} }),
+  })
+  const embedder = createEmbedder({ env: {}, own })
+  expect(() => embedder.resolve('model/ngrams')).toThrow(expect.objectContaining({ status: 400 }))
+  const { signal } = new AbortController()
+  const embed = (model: string) => embedder.embed(embedder.resolve(model), ['a text'], { signal })
+  await expect(embed('model/join/stable')).rejects.toMatchObject({ status: 400, code: 'invalid_value' })
+  await expect(embed('model/join/1')).rejects.toMatchObject({ code: 'embeddings_not_supported' })
+})
 
 test('the local model ends with what it was closed in, and what waits for it is told', async () => {
   const embedder = createEmbedderLocal()

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { buildOnnx } from '../../infra/examples/onnx-builder.ts'
 import type { LoadedModel, ModelRuntime, Tensor, TensorType } from '../../shared/ports/model-runtime.ts'
 import { unique } from '../support/app.ts'
-import { buildOnnx } from '../support/onnx-builder.ts'
 import {
   ADD_SUBTRACT,
   extremesOf,

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
+import { buildOnnx } from '../../infra/examples/onnx-builder.ts'
 import type { Tensor, TensorType } from '../../shared/ports/model-runtime.ts'
 import { TENSOR_ARRAYS } from '../../shared/tensors.ts'
-import { buildMlp, buildOnnx } from '../support/onnx-builder.ts'
+import { buildMlp } from '../support/mlp.ts'
 
 /** y = softmax(x·W + b) over the last axis: x [n, 4], y [n, 3]. */
 export const SOFTMAX = new Uint8Array(

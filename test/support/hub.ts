@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -92,8 +92,11 @@ export async function startNodeHub(env: Variables, options: StartOptions = {}): 
  *
  * @example await using hub = await startWorkerHub({ UPSTASH_REDIS_REST_URL: bridge.url, UPSTASH_REDIS_REST_TOKEN: bridge.token })
  */
-export async function startWorkerHub(env: Variables, options: StartOptions = {}): Promise<HostedHub> {
-  const directory = await workerBundle()
+export async function startWorkerHub(
+  env: Variables,
+  { environment = '', ...options }: WorkerOptions = {},
+): Promise<HostedHub> {
+  const modules = await workerBundle(environment)
   let logs = ''
   const worker = new Miniflare({
     cf: false,
@@ -109,12 +112,7 @@ export async function startWorkerHub(env: Variables, options: StartOptions = {})
           name: 'hub',
           ...compatibility(readFileSync(join(root, 'wrangler.toml'), 'utf8')),
           env: textBindings({ HUB_ADMIN_KEY: ADMIN_KEY, ...env }),
-          manifest: {
-            mainModule: 'worker.js',
-            modules: {
-              'worker.js': { type: 'esm', contents: readFileSync(join(directory, 'worker.js'), 'utf8') },
-            },
-          },
+          manifest: { mainModule: Object.keys(modules)[0]!, modules },
         },
         // Past Miniflare's own Worker, which does not tell that a caller left.
         dev: { unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] },
@@ -136,6 +134,11 @@ export async function startWorkerHub(env: Variables, options: StartOptions = {})
   })
 }
 
+export interface WorkerOptions extends StartOptions {
+  /** Of wrangler.toml. */
+  environment?: string
+}
+
 /**
  * infra/lambda.ts as it is bundled for Lambda, behind a local API Gateway (`handler`, which buffers) or a streaming
  * function URL (`streamHandler`). As there, an instance serves one request at a time and is frozen between two.
@@ -144,9 +147,9 @@ export async function startWorkerHub(env: Variables, options: StartOptions = {})
  */
 export async function startLambdaHub(
   env: Variables,
-  { handler = 'handler', file, ...options }: LambdaOptions = {},
+  { handler = 'handler', rim = 'lambda', file, ...options }: LambdaOptions = {},
 ): Promise<LambdaHub> {
-  const bundle = file ?? (await lambdaBundle())
+  const bundle = file ?? (await lambdaBundle(rim))
   const hub = await startLambdaFunction(bundle, handler, {
     PATH: process.env.PATH,
     ...common,
@@ -157,6 +160,8 @@ export async function startLambdaHub(
 
 export interface LambdaOptions extends StartOptions {
   handler?: 'handler' | 'streamHandler'
+  /** The file in infra/. */
+  rim?: 'lambda' | 'lambda-inference'
   /** Another bundle, such as the one in a package. */
   file?: string
 }
@@ -216,45 +221,59 @@ function compatibility(toml: string) {
 /** Bundles of this test file. */
 let folder: string | undefined
 function bundles(): string {
-  folder ??= mkdtempSync(join(tmpdir(), 'hub-bundles-'))
+  if (folder === undefined) {
+    folder = mkdtempSync(join(tmpdir(), 'hub-bundles-'))
+    symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules')) // for what is not bundled
+  }
   return folder
 }
 afterAll(() => folder && rmSync(folder, { recursive: true, force: true }))
 
-let worker: Promise<string> | undefined
-function workerBundle(): Promise<string> {
-  worker ??= (async () => {
-    const directory = join(bundles(), 'worker')
-    const wrangler = join(root, 'node_modules/wrangler/bin/wrangler.js')
-    await promisify(execFile)(
-      process.execPath,
-      [wrangler, 'deploy', '--dry-run', '--env', '', '--outdir', directory],
-      { cwd: root, env: { ...process.env, ...offline }, timeout: 60_000 },
-    )
-    return directory
-  })()
-  return worker
+/** Made once for each key. */
+function forEach<T>(make: (key: string) => Promise<T>) {
+  const made = new Map<string, Promise<T>>()
+  return (key: string) => {
+    const bundle = made.get(key) ?? make(key)
+    made.set(key, bundle)
+    return bundle
+  }
 }
 
-let lambda: Promise<string> | undefined
-function lambdaBundle(): Promise<string> {
-  lambda ??= (async () => {
-    const outfile = join(bundles(), 'lambda.cjs')
-    // As serverless.yml says; test/infra/iac.test.ts runs what is really packaged.
-    await build({
-      entryPoints: [join(root, 'infra/lambda.ts')],
-      outfile,
-      bundle: true,
-      platform: 'node',
-      format: 'cjs',
-      target: 'node24',
-      alias: { effect: join(root, 'infra/absent.ts') },
-      logLevel: 'warning',
-    })
-    return outfile
-  })()
-  return lambda
-}
+/** What wrangler uploads of an environment, the main module first. */
+const workerBundle = forEach(async (environment) => {
+  const directory = join(bundles(), `worker-${environment}`)
+  const wrangler = join(root, 'node_modules/wrangler/bin/wrangler.js')
+  await promisify(execFile)(
+    process.execPath,
+    [wrangler, 'deploy', '--dry-run', '--env', environment, '--outdir', directory],
+    { cwd: root, env: { ...process.env, ...offline }, timeout: 60_000 },
+  )
+  const files = readdirSync(directory)
+  const scripts = files.filter((file) => file.endsWith('.js'))
+  const compiled = files.filter((file) => file.endsWith('.wasm'))
+  const read = (file: string) => readFileSync(join(directory, file))
+  return Object.fromEntries([
+    ...scripts.map((file) => [file, { type: 'esm' as const, contents: read(file).toString() }] as const),
+    ...compiled.map((file) => [file, { type: 'wasm' as const, contents: read(file) }] as const),
+  ])
+})
+
+const lambdaBundle = forEach(async (rim) => {
+  const outfile = join(bundles(), `${rim}.cjs`)
+  // As serverless.yml says; test/infra/iac.test.ts runs what is really packaged.
+  await build({
+    entryPoints: [join(root, `infra/${rim}.ts`)],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node24',
+    alias: { effect: join(root, 'infra/absent.ts') },
+    external: ['onnxruntime-node'],
+    logLevel: 'warning',
+  })
+  return outfile
+})
 
 function collect(child: ChildProcess): () => string {
   let text = ''

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { buildOnnx } from '../../infra/examples/onnx-builder.ts'
 import { createInfer } from '../../shared/inference/infer.ts'
 import { createLoadedModels, type LoadedModelsOptions } from '../../shared/inference/loaded-models.ts'
 import { createMicroBatches } from '../../shared/inference/micro-batches.ts'
@@ -8,7 +9,6 @@ import { createModels } from '../../shared/inference/models.ts'
 import { createServing } from '../../shared/inference/serving.ts'
 import type { ModelRuntime, Tensor } from '../../shared/ports/model-runtime.ts'
 import type { Redis } from '../../shared/ports/redis.ts'
-import { buildOnnx } from './onnx-builder.ts'
 
 /** y = softmax(x·W + b) over the last axis: `x` FP32 [-1,4], `y` FP32 [-1,3]. */
 export const softmax = new Uint8Array(

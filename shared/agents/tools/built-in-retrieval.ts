@@ -69,9 +69,8 @@ export function retrievalTools({ search, ask, indexes, documents }: RetrievalToo
           request: { ...ASKED, question: args.question, index, filter, mode, model, min_score, top_k },
         })
         const { answer, found, citations } = await conclude(await readCompleted(completed, signal))
-        const cited = citations.map(({ document_id, quote, score }) => ({
-          document_id,
-          quote,
+        const cited = citations.map(({ document_id, quote, start, end, score }) => ({
+          ...{ document_id, quote, start, end },
           score: rounded(score),
         }))
         return ok({ answer, found, citations: cited })

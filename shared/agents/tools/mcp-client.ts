@@ -43,7 +43,7 @@ const TIMEOUT_MS = 310_000
  * Errors: `HubError` `tool_failed` with the server's status, or 422 for an error of JSON-RPC and 502 for what is no MCP; those of `Outgoing`; `reply_too_large`.
  */
 export function createMcpClient({ outgoing }: { outgoing: Outgoing }) {
-  const known = new LRUCache<string, Known>({ max: 1_000, ttl: REMEMBERED_MS })
+  const known = new LRUCache<string, Known>({ max: 1_000, ttl: REMEMBERED_MS, ttlResolution: 0 })
 
   async function use<T>(
     server: McpServer,

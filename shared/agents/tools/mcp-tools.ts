@@ -28,7 +28,7 @@ type McpAction = Pick<Action, 'name' | 'description' | 'parameters' | 'identity'
  * Errors: `HubError` 502 or 503 where the server cannot be asked for its tools.
  */
 export function createMcpTools({ client, guard, cache }: McpToolsOptions) {
-  const lists = new LRUCache<string, McpTool[]>({ max: 500, ttl: HERE_MS })
+  const lists = new LRUCache<string, McpTool[]>({ max: 500, ttl: HERE_MS, ttlResolution: 0 })
 
   async function listOf(server: McpServer, timeoutMs: number, owner: ToolOwner): Promise<McpTool[]> {
     const key = keyOf(server)

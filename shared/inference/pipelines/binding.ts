@@ -60,7 +60,10 @@ export function bindPlan({ definition, values }: Plan, leases: readonly BoundMod
     const outputs = model.outputs.map((spec) => {
       const name = ownOf(settings.outputs, spec.name)
       if (made.has(name) || values.has(name))
-        throw invalid(`${path}.outputs.${spec.name}`, `something else is called \`${name}\`: give it another name`)
+        throw invalid(
+          `${path}.outputs.${spec.name}`,
+          `something else is called \`${name}\`: give it another name`,
+        )
       made.set(name, spec)
       return name
     })

@@ -59,7 +59,8 @@ const Scale = z
     if (!isStandard && !isRange)
       return context.addIssue({ code: 'custom', message: 'takes `mean` and `std`, or `min` and `max`' })
     const divisors = [std ?? []].flat()
-    const isZero = divisors.includes(0) || [min ?? []].flat().some((low, n) => low === ([max].flat()[n] ?? max))
+    const isZero =
+      divisors.includes(0) || [min ?? []].flat().some((low, n) => low === ([max].flat()[n] ?? max))
     if (isZero) context.addIssue({ code: 'custom', message: 'would divide by zero' })
   })
 
@@ -108,7 +109,12 @@ const Preprocess = z.discriminatedUnion('op', [
       .union([z.literal('first'), z.number()])
       .default('first')
       .describe('stands in while there are fewer: the oldest one, or a number'),
-    ttl_seconds: z.int().min(1).max(31_536_000).default(86_400).describe('kept for so long after the last one'),
+    ttl_seconds: z
+      .int()
+      .min(1)
+      .max(31_536_000)
+      .default(86_400)
+      .describe('kept for so long after the last one'),
   }),
   z.strictObject({
     op: z.literal('embed'),
@@ -121,7 +127,19 @@ const Preprocess = z.discriminatedUnion('op', [
     from: z.array(Name).min(1).max(1_000),
     as: Name,
     type: z
-      .enum(['FP32', 'FP64', 'BOOL', 'UINT8', 'UINT16', 'UINT32', 'UINT64', 'INT8', 'INT16', 'INT32', 'INT64'])
+      .enum([
+        'FP32',
+        'FP64',
+        'BOOL',
+        'UINT8',
+        'UINT16',
+        'UINT32',
+        'UINT64',
+        'INT8',
+        'INT16',
+        'INT32',
+        'INT64',
+      ])
       .default('FP32')
       .describe('of the tensor that a model takes'),
     shape: z
@@ -179,17 +197,20 @@ const Alert = z.strictObject({
     op: z.enum(['eq', 'ne', 'gt', 'gte', 'lt', 'lte']),
     value: z.union([z.string().max(500), z.number(), z.boolean()]),
   }),
-  cooldown_seconds: z.int().min(0).max(2_592_000).optional().describe('quiet for so long after it fired; 60 by default'),
+  cooldown_seconds: z
+    .int()
+    .min(0)
+    .max(2_592_000)
+    .optional()
+    .describe('quiet for so long after it fired; 60 by default'),
 })
 
 /** `"text"` is `{"type": "text"}`. */
 const shorthand = <Schema extends z.ZodType>(schema: Schema) =>
   z.preprocess((given) => (typeof given === 'string' ? { type: given } : given), schema)
 
-const most = (count: number) => [
-  (entries: object) => Object.keys(entries).length <= count,
-  `must be at most ${count}`,
-] as const
+const most = (count: number) =>
+  [(entries: object) => Object.keys(entries).length <= count, `must be at most ${count}`] as const
 
 /** What `PUT /v2/pipelines/{name}` takes. */
 export const PipelineDefinition = z.strictObject({
@@ -197,7 +218,11 @@ export const PipelineDefinition = z.strictObject({
     .record(Name, shorthand(Input))
     .refine(...most(500))
     .describe('by name: a type such as `"number"`, or more of it'),
-  features: z.record(Name, LookUp).refine(...most(20)).default({}).describe('looked up in the feature store'),
+  features: z
+    .record(Name, LookUp)
+    .refine(...most(20))
+    .default({})
+    .describe('looked up in the feature store'),
   preprocess: z.array(Preprocess).max(200).default([]),
   models: z.array(Model).min(1).max(16).describe('each after those whose outputs it takes'),
   postprocess: z.array(Postprocess).max(200).default([]),

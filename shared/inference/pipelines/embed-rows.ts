@@ -1,7 +1,7 @@
 import type { Embeddings } from '../../embeddings/embeddings.ts'
 import { HubError } from '../../errors.ts'
-import type { PlannedEmbedding } from './plan.ts'
 import type { PipelineCall } from './pipeline-call.ts'
+import type { PlannedEmbedding } from './plan.ts'
 import { invalid } from './value.ts'
 import type { OpenRow } from './windows.ts'
 

@@ -31,7 +31,10 @@ export function lookUp(
       try {
         ask([entity])
       } catch {
-        refused.set(entity, invalid(`features.${planned.name}.entity`, 'must be 1 to 256 characters, and none that control'))
+        refused.set(
+          entity,
+          invalid(`features.${planned.name}.entity`, 'must be 1 to 256 characters, and none that control'),
+        )
       }
     }
     entities = entities.filter((entity) => !refused.has(entity))

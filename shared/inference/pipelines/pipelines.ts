@@ -11,8 +11,8 @@ import { send } from '../../send.ts'
 import type { Serving } from '../serving.ts'
 import { bindPlan } from './binding.ts'
 import type { PipelineDefinition } from './definition.ts'
-import { createPlan, type Plan } from './plan.ts'
 import type { PipelineCall, PipelineRow } from './pipeline-call.ts'
+import { createPlan, type Plan } from './plan.ts'
 import { acquireModels, type RunPipeline } from './run-pipeline.ts'
 
 export interface NamedPipeline extends PipelineDefinition {
@@ -99,7 +99,9 @@ export function createPipelines({ redis, serving, embeddings, alertRules, run, c
       for (const [n, alert] of definition.alerts.entries()) {
         const isTwice = definition.alerts.findIndex((other) => other.name === alert.name) < n
         if (!isTwice && NAME.test(ruleOf(name, alert))) continue
-        const why = isTwice ? 'is there twice' : `makes a rule \`${ruleOf(name, alert)}\` of more than 64 characters`
+        const why = isTwice
+          ? 'is there twice'
+          : `makes a rule \`${ruleOf(name, alert)}\` of more than 64 characters`
         throw invalid(`alerts[${n}].name`, why)
       }
       const plan = toPlan(name, definition)
@@ -111,7 +113,8 @@ export function createPipelines({ redis, serving, embeddings, alertRules, run, c
       }
       for (;;) {
         const text = await read(tenant, name)
-        const count = text === null ? ((await send(redis, ['HLEN', pipelinesKey(tenant)], SLOW)) as number) : 0
+        const count =
+          text === null ? ((await send(redis, ['HLEN', pipelinesKey(tenant)], SLOW)) as number) : 0
         if (count >= MOST_PIPELINES) throw tooMany()
         const before: StoredPipeline | undefined = text === null ? undefined : JSON.parse(text)
         const at = new Date(clock.now()).toISOString()

@@ -150,9 +150,13 @@ export function createPlan(name: string, definition: PipelineDefinition, { embed
     if (width === undefined) throw invalid(`${path}.from`, 'is a text: a window holds numbers')
     // What it holds must be the same when the event comes again.
     if (origin === undefined)
-      throw invalid(`${path}.from`, 'comes from features, a window or an embedding: a window takes what comes from the inputs alone')
+      throw invalid(
+        `${path}.from`,
+        'comes from features, a window or an embedding: a window takes what comes from the inputs alone',
+      )
     const total = width * step.length
-    if (total > MOST_WINDOW) throw invalid(`${path}.length`, `makes ${total} numbers; at most are ${MOST_WINDOW}`)
+    if (total > MOST_WINDOW)
+      throw invalid(`${path}.length`, `makes ${total} numbers; at most are ${MOST_WINDOW}`)
     return {
       ...{ path, id: originOf([step.by, step.length, origin]), from: slot, width },
       by: entityOf(step.by, `${path}.by`),
@@ -172,7 +176,10 @@ export function createPlan(name: string, definition: PipelineDefinition, { embed
     const known = embeddingOf(step.model)
     const width = step.dimensions ?? known.dimensions
     if (width === undefined)
-      throw invalid(`${path}.dimensions`, `is missing: it is not known how long vectors of ${known.model} are`)
+      throw invalid(
+        `${path}.dimensions`,
+        `is missing: it is not known how long vectors of ${known.model} are`,
+      )
     if (width > MOST_WIDTH) throw invalid(`${path}.dimensions`, `must be at most ${MOST_WIDTH}`)
     const dimensions = known.dimensions !== undefined && width !== known.dimensions ? width : undefined
     return { path, from: slot, to: add(to, { kind: numbers(width) }), model: known.model, width, dimensions }

@@ -16,7 +16,10 @@ export function toPrepared(step: PlainStep, kinds: readonly Kind[], path: string
   const widths = kinds.map((kind, n) => {
     const width = widthOf(kind)
     if (width !== undefined) return width
-    throw invalid(kinds.length > 1 ? `${path}.from[${n}]` : `${path}.from`, 'is a text, which this takes none of')
+    throw invalid(
+      kinds.length > 1 ? `${path}.from[${n}]` : `${path}.from`,
+      'is a text, which this takes none of',
+    )
   })
   const [kind, width] = [kinds[0]!, widths[0]!]
   switch (step.op) {

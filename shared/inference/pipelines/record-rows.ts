@@ -20,7 +20,9 @@ export async function recordRows(
   const entity = lookUps[0]?.entity ?? windows[0]?.by
   const fields = [
     ...inputs.map(({ name, slot }) => [name, slot] as const),
-    ...lookUps.flatMap((look) => look.values.map(({ feature, slot }) => [`${look.name}.${feature}`, slot] as const)),
+    ...lookUps.flatMap((look) =>
+      look.values.map(({ feature, slot }) => [`${look.name}.${feature}`, slot] as const),
+    ),
   ]
   const model = models.map(({ name, version }) => `${name}:${version}`).join(',')
   await datasets.append(

@@ -78,7 +78,8 @@ function toTensor({ type, shape, width, slot, isBatched }: BoundTensor, rows: re
 function mustHold({ name, type, slot }: BoundTensor, { values }: ModelRow) {
   const range = RANGES[type]
   for (const x of listOf(values[slot]!)) {
-    if (!Number.isFinite(type === 'FP32' ? Math.fround(x) : x)) throw notANumber(name, `the tensor \`${name}\``)
+    if (!Number.isFinite(type === 'FP32' ? Math.fround(x) : x))
+      throw notANumber(name, `the tensor \`${name}\``)
     if (range && !(Number.isInteger(x) && x >= range[0] && x <= range[1]))
       throw invalid(name, `${x} is no ${type}, of which the tensor is`)
   }

@@ -3,8 +3,8 @@ import type { Embeddings } from '../../embeddings/embeddings.ts'
 import { HubError } from '../../errors.ts'
 import type { Features } from '../../features/features.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { Redis } from '../../ports/redis.ts'
-import { splitReplies } from '../../send.ts'
+import type { Command, Redis, ScriptCall } from '../../ports/redis.ts'
+import { type Replies, splitReplies } from '../../send.ts'
 import type { ModelLease } from '../loaded-models.ts'
 import type { Serving } from '../serving.ts'
 import { type Binding, bindPlan } from './binding.ts'
@@ -99,27 +99,34 @@ export function createRunPipeline(options: RunPipelineOptions): RunPipeline {
     const done = open()
     if (plan.definition.record && done.length > 0) {
       const now = clock.now()
-      const toDone = (row: RunningRow) => ({ ...row, time: Math.min(row.source.time, now), outputs: outputs(row) })
+      const toDone = (row: RunningRow) => ({
+        ...row,
+        time: Math.min(row.source.time, now),
+        outputs: outputs(row),
+      })
       const outcomes = done.map(toDone)
       await recordRows(datasets, tenant, plan, outcomes, models)
     }
-    return { models, rows: rows.map((row) => (row.failed ? { failed: row.failed.error } : { outputs: outputs(row) })) }
+    return {
+      models,
+      rows: rows.map((row) => (row.failed ? { failed: row.failed.error } : { outputs: outputs(row) })),
+    }
 
     /** Features and windows, together. */
     async function ask() {
       const waiting = open()
       if (waiting.length === 0) return
-      const parts = [
+      const parts: Asked[] = [
         ...plan.lookUps.map((planned) => lookUp(features, tenant, planned, waiting, fail)),
         ...plan.windows.map((window) => pushWindow(tenant, plan.name, window, open())),
       ]
       const calls = parts.flatMap((part) => part.calls)
       if (calls.length === 0) return
-      let replies = await redis.wave(calls, ASK)
+      let replies: Replies = await redis.wave(calls, ASK)
       for (const { calls, settle } of parts) {
         const [own, others] = splitReplies(replies, calls.length)
         settle(own)
-        replies = others as typeof replies
+        replies = others
       }
     }
   }
@@ -139,13 +146,21 @@ export async function acquireModels(
   tenant: string,
   plan: Plan,
 ): Promise<ModelLease[]> {
-  const acquiring = plan.definition.models.map(({ model, version }) => serving.acquire(tenant, model, version))
+  const acquiring = plan.definition.models.map(({ model, version }) =>
+    serving.acquire(tenant, model, version),
+  )
   const settled = await Promise.allSettled(acquiring)
   const leases = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   const place = settled.findIndex(({ status }) => status === 'rejected')
   if (place < 0) return leases
   for (const lease of leases) lease.release()
   throw located((settled[place] as PromiseRejectedResult).reason, `models[${place}]`)
+}
+
+/** A part of a wave. */
+interface Asked {
+  calls: (Command | ScriptCall)[]
+  settle(replies: Replies): void
 }
 
 function prepare(steps: readonly PlannedStep[], { values }: RunningRow) {
@@ -158,13 +173,14 @@ function prepare(steps: readonly PlannedStep[], { values }: RunningRow) {
 
 /** Leaves the results in `made`. */
 function show({ definition, values }: Plan, { results }: Binding, row: RunningRow) {
-  const valueOf = (name: string) => row.made.get(name) ?? row.values[values.get(name)!.slot]!
+  const named = (name: string) => row.made.get(name) ?? row.values[values.get(name)!.slot]!
   for (const [n, step] of definition.postprocess.entries()) {
     const { from, as = from } = step
-    row.made.set(as, postprocess(step, valueOf(from), `postprocess[${n}]`))
+    row.made.set(as, postprocess(step, named(from), `postprocess[${n}]`))
   }
-  const shown = results.map((name) => [name, valueOf(name)] as const)
-  for (const [name, value] of shown) if (!isFiniteValue(value)) throw notANumber(name, `the result \`${name}\``)
+  const shown = results.map((name) => [name, named(name)] as const)
+  for (const [name, value] of shown)
+    if (!isFiniteValue(value)) throw notANumber(name, `the result \`${name}\``)
   row.made = new Map(shown)
 }
 

@@ -27,7 +27,9 @@ export const listOf = (value: Value): readonly number[] =>
   typeof value === 'object' ? value : [Number(value)]
 
 export const isFiniteValue = (value: Value): boolean =>
-  typeof value === 'object' ? value.every(Number.isFinite) : typeof value !== 'number' || Number.isFinite(value)
+  typeof value === 'object'
+    ? value.every(Number.isFinite)
+    : typeof value !== 'number' || Number.isFinite(value)
 
 export const invalid = (param: string, message: string) =>
   new HubError({ code: 'invalid_value', status: 400, message: `${param}: ${message}`, param })

@@ -1,7 +1,7 @@
 import { windowKey } from '../../keys.ts'
 import type { ScriptCall } from '../../ports/redis.ts'
 import { pushWindowScript } from '../../scripts.generated.ts'
-import { type Replies } from '../../send.ts'
+import type { Replies } from '../../send.ts'
 import type { PlannedWindow } from './plan.ts'
 import { listOf, type Value } from './value.ts'
 
@@ -19,7 +19,12 @@ export interface OpenRow {
 const KEPT_BESIDES = 64
 
 /** One script call for each entity's window, for a wave of the caller's own; its rows get their window from the replies. */
-export function pushWindow(tenant: string, pipeline: string, window: PlannedWindow, rows: readonly OpenRow[]) {
+export function pushWindow(
+  tenant: string,
+  pipeline: string,
+  window: PlannedWindow,
+  rows: readonly OpenRow[],
+) {
   const ofEntity = Map.groupBy(rows, ({ values }) => String(values[window.by]))
   const calls = [...ofEntity].map(
     ([entity, rows]): ScriptCall => ({

@@ -1,9 +1,9 @@
 import { afterAll, describe, expect, it } from 'vitest'
+import { buildOnnx } from '../../../infra/examples/onnx-builder.ts'
 import { createBell } from '../../../shared/bell.ts'
 import { createRuntimeOnnx } from '../../../shared/drivers/runtime-onnx.ts'
 import { type BatchTarget, createMicroBatches } from '../../../shared/inference/micro-batches.ts'
 import { counting, logarithm, rows } from '../../support/models.ts'
-import { buildOnnx } from '../../support/onnx-builder.ts'
 
 const runtime = createRuntimeOnnx()
 afterAll(() => runtime.close())

@@ -1,8 +1,9 @@
 import { afterAll, expect, it } from 'vitest'
+import { buildOnnx, type OnnxModel } from '../../../infra/examples/onnx-builder.ts'
 import { createRuntimeOnnx } from '../../../shared/drivers/runtime-onnx.ts'
 import { hasIndependentRows } from '../../../shared/inference/trial-runs.ts'
+import { buildMlp } from '../../support/mlp.ts'
 import { logarithm, softmax } from '../../support/models.ts'
-import { buildMlp, buildOnnx, type OnnxModel } from '../../support/onnx-builder.ts'
 
 const runtime = createRuntimeOnnx()
 afterAll(() => runtime.close())

@@ -59,6 +59,8 @@ describe('tools over documents', () => {
       document_id: 'returns',
       quote: expect.stringContaining('30 days'),
     })
+    const { quote, start, end } = answered.citations[0]
+    expect(end - start).toBe(quote.length)
   })
 
   it('a document without an id is the same one when the call is made again', async () => {

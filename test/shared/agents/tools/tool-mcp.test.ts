@@ -319,7 +319,7 @@ describe('in workerd', () => {
     async (_, answer) => {
       const server = await serve(answer)
       const call = await startWorker(`
-      import { createMcpClient } from '../shared/agents/mcp-client.ts'
+      import { createMcpClient } from '../shared/agents/tools/mcp-client.ts'
       import { createOutgoingFetch } from '../shared/drivers/outgoing-fetch.ts'
       const client = createMcpClient({ outgoing: createOutgoingFetch({ silenceMs: 5_000 }) })
       let tools

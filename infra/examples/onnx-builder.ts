@@ -11,7 +11,7 @@ interface OnnxValue {
   shape?: readonly Dimension[]
 }
 
-interface OnnxNode {
+export interface OnnxNode {
   op: string
   inputs: readonly string[]
   outputs: readonly string[]
@@ -19,7 +19,7 @@ interface OnnxNode {
   attributes?: Readonly<Record<string, number | { float: number } | readonly number[]>>
 }
 
-interface OnnxConstant {
+export interface OnnxConstant {
   name: string
   type: TensorType
   shape: readonly number[]
@@ -62,35 +62,6 @@ export function buildOnnx({ inputs, outputs, nodes, constants = [], opset = 13 }
     bytes(7, join(graph)),
     bytes(8, join([text(1, ''), int(2, opset)])),
   ])
-}
-
-/**
- * Fully connected layers with Relu between them: input `x` [n, sizes[0]], output `y` [n, the last size].
- *
- * @example const mlp = buildMlp([384, 512, 64])
- */
-export function buildMlp(sizes: readonly number[], random: () => number = Math.random): Uint8Array {
-  const constants: OnnxConstant[] = []
-  const nodes: OnnxNode[] = []
-  const last = sizes.length - 2
-  const fill = (length: number, scale: number) =>
-    Float32Array.from({ length }, () => (random() * 2 - 1) * scale)
-  for (let n = 0; n <= last; n++) {
-    const [from, to] = [sizes[n]!, sizes[n + 1]!]
-    constants.push(
-      { name: `w${n}`, type: 'FP32', shape: [from, to], data: fill(from * to, 1 / Math.sqrt(from)) },
-      { name: `b${n}`, type: 'FP32', shape: [to], data: fill(to, 0.1) },
-    )
-    const [input, sum] = [n === 0 ? 'x' : `h${n}`, n === last ? 'y' : `z${n}`]
-    nodes.push({ op: 'Gemm', inputs: [input, `w${n}`, `b${n}`], outputs: [sum] })
-    if (n < last) nodes.push({ op: 'Relu', inputs: [sum], outputs: [`h${n + 1}`] })
-  }
-  return buildOnnx({
-    inputs: [{ name: 'x', type: 'FP32', shape: ['n', sizes[0]!] }],
-    outputs: [{ name: 'y', type: 'FP32', shape: ['n', sizes.at(-1)!] }],
-    constants,
-    nodes,
-  })
 }
 
 /** Of `TensorProto.DataType`. */

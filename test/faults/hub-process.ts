@@ -1,0 +1,88 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+export const ADMIN_KEY = 'the-admin-key-of-the-faults'
+
+/** `node infra/node.ts` as a process. */
+export async function startHub(redisUrl: string, env: Record<string, string>) {
+  const data = await mkdtemp(join(tmpdir(), 'hub-data-'))
+  const child = spawn(process.execPath, [fileURLToPath(new URL('../../infra/node.ts', import.meta.url))], {
+    env: {
+      ...{ PATH: process.env.PATH, PORT: '0', REDIS_URL: redisUrl, HUB_DATA_DIR: data },
+      ...{ HUB_ADMIN_KEY: ADMIN_KEY, ...env },
+    },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  const exited = once(child, 'exit')
+  const end = async (signal: NodeJS.Signals) => {
+    child.kill(signal)
+    await exited
+    await rm(data, { recursive: true, force: true })
+  }
+  let said = ''
+  for await (const part of child.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
+    said += part
+    const url = /redis-ai-hub is ready: (\S+)/.exec(said)?.[1]
+    if (!url) continue
+    child.stdout.resume()
+    return { url, kill: () => end('SIGKILL'), stop: () => end('SIGTERM') }
+  }
+  throw new Error(`The hub ended:\n${said}`)
+}
+
+export type HubProcess = Awaited<ReturnType<typeof startHub>>
+
+/**
+ * So many hubs on one Redis, of which one is killed at random again and again from `harass` on; each comes back at once, and the next one dies
+ * whether it is back or not.
+ */
+export async function startHubs(count: number, start: () => Promise<HubProcess>) {
+  const hubs: (HubProcess | undefined)[] = await Promise.all(Array.from({ length: count }, start))
+  let kills = 0
+  let over = false
+  let killer: Promise<void> | undefined
+
+  async function killing(everyMs: number) {
+    const returning = new Set<Promise<void>>()
+    while (!over) {
+      await sleep(everyMs * (0.3 + 0.7 * Math.random()))
+      const i = Math.floor(Math.random() * count)
+      const hub = hubs[i]
+      if (over || !hub) continue
+      hubs[i] = undefined
+      await hub.kill()
+      kills++
+      const back: Promise<void> = start().then((again) => {
+        hubs[i] = again
+        returning.delete(back)
+      })
+      returning.add(back)
+    }
+    await Promise.all(returning)
+  }
+
+  return {
+    get kills() {
+      return kills
+    },
+    /** One that lives, if any does. */
+    any: () => {
+      const alive = hubs.filter((hub) => hub !== undefined)
+      return alive[Math.floor(Math.random() * alive.length)]
+    },
+    harass(everyMs: number) {
+      killer = killing(everyMs)
+    },
+    /** Everybody comes back, and nobody is killed any more. */
+    async relent() {
+      over = true
+      await killer
+    },
+    stop: () => Promise.all(hubs.map((hub) => hub?.stop())),
+  }
+}
