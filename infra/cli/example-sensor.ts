@@ -99,10 +99,9 @@ export const sensorPipeline = (threshold: number) => ({
     },
   },
   preprocess: [
-    { op: 'scale', from: 'temperature', ...SCALES.temperature, as: 't' },
-    { op: 'scale', from: 'vibration', ...SCALES.vibration, as: 'v' },
-    { op: 'concat', from: ['t', 'v'], as: 'reading' },
+    { op: 'concat', from: ['temperature', 'vibration'], as: 'reading' },
     { op: 'window', from: 'reading', by: 'series', length: WINDOW, as: 'readings' },
+    { op: 'scale', from: 'readings', mean: of('mean'), std: of('std') },
     { op: 'scale', from: 'usual.temperature_mean', ...SCALES.temperature },
     { op: 'scale', from: 'usual.vibration_mean', ...SCALES.vibration },
     { op: 'concat', from: ['readings', 'usual.temperature_mean', 'usual.vibration_mean'], as: 'x' },
@@ -153,6 +152,9 @@ async function alertsSince(hub: HubClient, since: number, wanted: number): Promi
   await reader.cancel()
   return alerts
 }
+
+/** Of a reading's two numbers. */
+const of = (side: 'mean' | 'std') => [SCALES.temperature[side], SCALES.vibration[side]]
 
 interface Accepted {
   events: { result_id: string }[]

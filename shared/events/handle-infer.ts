@@ -36,6 +36,9 @@ export function createInferHandler({
   return {
     settings: InferSettings,
     batch: 250,
+    // While one waits the other works; more would be smaller batches, of which each event costs more.
+    concurrency: 2,
+    gatherMs: 1,
     calls: 6,
     async handle(events, { pipeline }, { tenant, signal }) {
       const deferred: Promise<unknown>[] = []

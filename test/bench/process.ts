@@ -11,6 +11,7 @@ export interface BenchProcess {
 
 /** A process that is measured. */
 export interface BenchServer extends BenchProcess {
+  pid: number
   /** The first address that it printed. */
   url: string
   /** User and system time since its start. */
@@ -37,6 +38,7 @@ export async function startServer(
   const server = toProcess(child, file)
   return {
     ...server,
+    pid: child.pid!,
     url: await firstAddress(child, file),
     async cpuMicroseconds() {
       const { user, system } = await server.ask<NodeJS.CpuUsage>({ cpu: true })

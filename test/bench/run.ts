@@ -26,7 +26,8 @@ const benches = {
   },
   inference: {
     run: inference,
-    about: 'one row of a model over HTTP, beside the bare runtime; 64 callers whose rows are joined or not',
+    about:
+      'the sensor pipeline on a stream, at rising rates; 1 and 64 rows over HTTP, beside the bare runtime; 64 callers whose rows are joined or not',
   },
   ingest: { run: ingest, about: 'events in and worked on, beside raw XADD and BullMQ' },
   overhead: {

@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import type { StepRecord } from '../../shared/agents/agent.ts'
 import { agentKeys, channelKeys, taskKeys } from '../../shared/keys.ts'
 import type { Redis } from '../../shared/ports/redis.ts'
 import { startProvider } from '../support/provider.ts'
@@ -152,7 +153,7 @@ export async function checkCrew(
     await Promise.all(agentsOf(crew).map(async (id) => [id, await checkAgent(redis, hub, id)] as const)),
   )
   const steps = journals[crew.planner]!
-  expect(steps.at(-1).status, crew.planner).toBe('done')
+  expect(steps.at(-1)?.status, crew.planner).toBe('done')
 
   // Each key has one effect, as its tool honours it. What does not say so of itself is called once, unless a person says `retry`.
   const callsOf = (n: number) => [...outside.calls].filter(([key]) => matchKey(key, crew.planner, n))
@@ -198,7 +199,7 @@ const count = (messages: readonly Message[], text: RegExp) =>
 /** The journal has no gap, each step one version; nothing is held, nothing is left to send; memory is in order. */
 export async function checkAgent(redis: Redis, hub: MortalHub, id: string) {
   const { body } = await hub.ask('GET', `/v1/agents/${id}/steps?limit=1000`)
-  const steps = body.data as Record<string, any>[]
+  const steps = body.data as StepRecord[]
   expect(
     steps.map(({ step }) => step),
     id,

@@ -39,21 +39,21 @@ export type HubProcess = Awaited<ReturnType<typeof startHub>>
 
 /**
  * So many hubs on one Redis, of which one is killed at random again and again from `harass` on; each comes back at once, and the next one dies
- * whether it is back or not.
+ * whether it is back or not, as long as `spared` others live.
  */
 export async function startHubs(count: number, start: () => Promise<HubProcess>) {
   const hubs: (HubProcess | undefined)[] = await Promise.all(Array.from({ length: count }, start))
   let kills = 0
-  let over = false
+  const over = new AbortController()
   let killer: Promise<void> | undefined
 
-  async function killing(everyMs: number) {
+  async function killing(everyMs: number, spared: number) {
     const returning = new Set<Promise<void>>()
-    while (!over) {
-      await sleep(everyMs * (0.3 + 0.7 * Math.random()))
+    while (!over.signal.aborted) {
+      await sleep(everyMs * (0.3 + 0.7 * Math.random()), undefined, { signal: over.signal }).catch(() => {})
       const i = Math.floor(Math.random() * count)
       const hub = hubs[i]
-      if (over || !hub) continue
+      if (over.signal.aborted || !hub || alive().length <= spared) continue
       hubs[i] = undefined
       await hub.kill()
       kills++
@@ -66,23 +66,58 @@ export async function startHubs(count: number, start: () => Promise<HubProcess>)
     await Promise.all(returning)
   }
 
+  const alive = () => hubs.filter((hub) => hub !== undefined)
+
   return {
     get kills() {
       return kills
     },
     /** One that lives, if any does. */
-    any: () => {
-      const alive = hubs.filter((hub) => hub !== undefined)
-      return alive[Math.floor(Math.random() * alive.length)]
-    },
-    harass(everyMs: number) {
-      killer = killing(everyMs)
+    any: () => alive()[Math.floor(Math.random() * alive().length)],
+    harass(everyMs: number, { spared = 0 } = {}) {
+      killer = killing(everyMs, spared)
     },
     /** Everybody comes back, and nobody is killed any more. */
     async relent() {
-      over = true
+      over.abort()
       await killer
     },
     stop: () => Promise.all(hubs.map((hub) => hub?.stop())),
   }
+}
+
+/** A call to the hub, which some instance answers in the end. */
+export type AskHub = (method: string, path: string, body?: unknown, key?: string) => Promise<unknown>
+
+/** As a client does that loses nothing: what nobody answered is sent again, to another instance. */
+export async function askAny(
+  any: () => { url: string } | undefined,
+  method: string,
+  path: string,
+  body?: unknown,
+  key?: string,
+): Promise<unknown> {
+  let last = ''
+  for (const deadline = performance.now() + 60_000; performance.now() < deadline; await sleep(100)) {
+    const hub = any()
+    if (!hub) continue
+    try {
+      const reply = await fetch(hub.url + path, {
+        method,
+        headers: {
+          ...{ authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' },
+          ...(key !== undefined && { 'idempotency-key': key }),
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(30_000),
+      })
+      const text = await reply.text()
+      if (reply.ok) return text ? JSON.parse(text) : undefined
+      last = `${reply.status} ${text}`
+      if (reply.status < 500 && ![408, 409, 429].includes(reply.status)) break
+    } catch (error) {
+      last = String(error)
+    }
+  }
+  throw new Error(`${method} ${path}: ${last}`)
 }

@@ -4,9 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-
-/** A call to the hub that is made again until some instance answers it. */
-export type AskHub = (method: string, path: string, body?: unknown, key?: string) => Promise<unknown>
+import type { AskHub } from './hub-process.ts'
 
 interface Effect {
   what: string
@@ -22,13 +20,13 @@ export async function startJobTools({
   ask,
   folder,
   index,
-  report,
+  reportFile,
 }: {
   ask: AskHub
   folder: string
   index: string
   /** The file that the report is written to: there must be none. */
-  report: string
+  reportFile: string
 }) {
   const effects = new Map<string, Effect>()
 
@@ -45,7 +43,7 @@ export async function startJobTools({
         const quotes = citations.map(({ document_id, quote }) => `> ${quote} — ${document_id}`)
         return [`## ${question}`, answer, ...quotes].join('\n\n')
       })
-      await writeFile(report, `# Report\n\n${lines.join('\n\n')}\n`, { flag: 'wx' })
+      await writeFile(reportFile, `# Report\n\n${lines.join('\n\n')}\n`, { flag: 'wx' })
       return `${answers.length} answers are in the report.`
     },
   }

@@ -49,7 +49,9 @@ const Scale = z
   .strictObject({
     op: z.literal('scale'),
     ...{ from, as },
-    mean: Numbers.optional().describe('(x - mean) / std, each one number or one for each place'),
+    mean: Numbers.optional().describe(
+      '(x - mean) / std, each one number, or several in turn: one for each place',
+    ),
     ...{ std: Numbers.optional(), min: Numbers.optional() },
     max: Numbers.optional().describe('or (x - min) / (max - min)'),
   })

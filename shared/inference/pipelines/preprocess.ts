@@ -74,12 +74,16 @@ function oneHot(step: Extract<PlainStep, { op: 'one_hot' }>, { type }: Kind, pat
 function toScale({ mean, std, min, max }: Extract<PlainStep, { op: 'scale' }>, width: number, path: string) {
   const sides = { mean, std, min, max }
   for (const [name, side] of Object.entries(sides)) {
-    if (Array.isArray(side) && side.length !== width)
-      throw invalid(`${path}.${name}`, `has ${side.length} numbers, and the value has ${width}`)
+    if (Array.isArray(side) && width % side.length !== 0)
+      throw invalid(
+        `${path}.${name}`,
+        `has ${side.length} numbers, and the value ${width}: they do not go into it evenly`,
+      )
   }
   if (mean !== undefined) return { base: [mean].flat(), divisor: [std!].flat() }
   const [low, high] = [[min!].flat(), [max!].flat()]
-  const length = Math.max(low.length, high.length)
+  const isAlike = low.length === high.length || low.length === 1 || high.length === 1
+  const length = isAlike ? Math.max(low.length, high.length) : width
   const divisor = Array.from({ length }, (_, n) => high[n % high.length]! - low[n % low.length]!)
   return { base: low, divisor }
 }

@@ -15,8 +15,11 @@ export interface OpenRow {
   values: Value[]
 }
 
-/** So many more than a window has are kept, that a row which comes again a little late finds the window that it had. */
-const KEPT_BESIDES = 64
+/**
+ * So many more than a window has are kept, and as many as came in at once: what comes again finds the windows that it had. Values that few
+ * digits tell are cheapest: Redis holds short ones, and no more of them than 128, in one piece.
+ */
+const KEPT_BESIDES = 16
 
 /** One script call for each entity's window, for a wave of the caller's own; its rows get their window from the replies. */
 export function pushWindow(
@@ -31,8 +34,8 @@ export function pushWindow(
       script: pushWindowScript,
       keys: [windowKey(tenant, pipeline, window.id, entity)],
       args: [
-        ...[window.length, window.length + KEPT_BESIDES, window.ttlSeconds * 1_000],
-        ...rows.flatMap((row) => [row.place, `${listOf(row.values[window.from]!).join(',')} ${row.id}`]),
+        ...[window.length, window.length + KEPT_BESIDES + rows.length, window.ttlSeconds * 1_000],
+        ...rows.flatMap((row) => [row.place, memberOf(row, window)]),
       ],
     }),
   )
@@ -51,13 +54,20 @@ export function pushWindow(
   }
 }
 
+const memberOf = ({ values, id }: OpenRow, { from }: PlannedWindow) =>
+  `${listOf(values[from]!).join(' ')} ${id.replaceAll(' ', '%20')}`
+
 function toValue(text: string, { length, width, fill }: PlannedWindow): Value {
-  // Every other part is an id.
-  const held = text.split(' ').filter((_, n) => n % 2 === 0)
-  const numbers = width === 1 ? held.map(Number) : held.flatMap((value) => value.split(',').map(Number))
-  const missing = length * width - numbers.length
-  const first = numbers.slice(0, width)
-  const before = Array.from({ length: missing }, (_, n) => (fill === 'first' ? first[n % width]! : fill))
-  const all = [...before, ...numbers]
+  const parts = text.split(' ')
+  const held = parts.length / (width + 1)
+  const all = new Array<number>(length * width)
+  const missing = length - held
+  for (let n = 0; n < length; n++) {
+    // While there are fewer, the oldest one stands in for those before it.
+    const first = Math.max(0, n - missing) * (width + 1)
+    const isThere = n >= missing || fill === 'first'
+    for (let at = 0; at < width; at++)
+      all[n * width + at] = isThere ? Number(parts[first + at]) : (fill as number)
+  }
   return all.length === 1 ? all[0]! : all
 }

@@ -26,6 +26,9 @@ describe('before the models', () => {
     expect(prepared({ op: 'scale', mean: [1, 2], std: [2, 0.5] }, [[5, 1]])).toEqual([2, -2])
     expect(prepared({ op: 'scale', min: -10, max: 30 }, [[0, 30, -20]])).toEqual([0.25, 1, -0.25])
     expect(prepared({ op: 'scale', min: 0, max: [10, 100] }, [[5, 5]])).toEqual([0.5, 0.05])
+    expect(prepared({ op: 'scale', mean: [1, 2], std: 2 }, [[5, 4, 3, 2]])).toEqual([2, 1, 1, 0])
+    const uneven = { op: 'scale', min: [0, 10], max: [20, 30, 40] }
+    expect(prepared(uneven, [[10, 10, 10, 10, 10, 10]])).toEqual([0.5, 0, 0.25, 0, 1 / 3, 0])
   })
 
   it('clip: to either side', () => {
