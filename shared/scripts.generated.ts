@@ -472,9 +472,9 @@ export const settleScript: Script = {
 
 export const settleDueScript: Script = {
   name: 'settle-due',
-  sha: '3209ff54cd87de53384b5a53b697247219f1f5e3',
+  sha: '074d326808d369df859205e78a00c0c3a974a282',
   keyCount: 1,
-  source: "-- Says when something is due next; where somebody has said so meanwhile, not later than then.\n-- KEYS: 1 sorted set: what, by when it is due (Unix ms)\n-- ARGV: 1 what · 2 when it was due · 3 when it is due next, or ''\n-- Returns: 1, or 0 where somebody has.\nlocal due = redis.call('ZSCORE', KEYS[1], ARGV[1])\nif not due or tonumber(due) ~= tonumber(ARGV[2]) then\n  if ARGV[3] ~= '' then\n    redis.call('ZADD', KEYS[1], 'LT', ARGV[3], ARGV[1])\n  end\n  return 0\nend\nif ARGV[3] == '' then\n  redis.call('ZREM', KEYS[1], ARGV[1])\nelse\n  redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])\nend\nreturn 1\n",
+  source: "-- Says when something is due next; where somebody has said so meanwhile, not later than then.\n-- KEYS: 1 sorted set: what, by when it is due (Unix ms)\n-- ARGV: 1 what · 2 when it was due · 3 when it is due next, or ''\n-- Returns: 1, or 0 where somebody has.\nlocal due = redis.call('ZSCORE', KEYS[1], ARGV[1])\nlocal time = redis.call('TIME')\nlocal now = time[1] * 1000 + math.floor(time[2] / 1000)\n-- Where that time is over, somebody may have said `now` to no effect.\nif not due or tonumber(due) ~= tonumber(ARGV[2]) or tonumber(due) <= now then\n  if ARGV[3] ~= '' then\n    redis.call('ZADD', KEYS[1], 'LT', ARGV[3], ARGV[1])\n  end\n  return 0\nend\nif ARGV[3] == '' then\n  redis.call('ZREM', KEYS[1], ARGV[1])\nelse\n  redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])\nend\nreturn 1\n",
 }
 
 export const settleJobsScript: Script = {

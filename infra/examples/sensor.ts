@@ -2,7 +2,7 @@ import { buildDense, type DenseLayer } from './dense-model.ts'
 import { normal, seeded } from './random.ts'
 import { predict, type TrainingRow, train } from './train.ts'
 
-export interface Reading {
+interface Reading {
   device: string
   /** °C */
   temperature: number

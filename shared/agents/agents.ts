@@ -176,7 +176,7 @@ export function createAgents({ redis, tools, tasks, forgetAll, due, clock }: Age
       const keys = agentKeys(tenant, id)
       const replies = await redis.wave(
         [
-          due.by(tenant, id, clock.now() + LIST_MS),
+          due.atOnce(tenant, id),
           {
             script: deliverMessageScript,
             keys: [keys.agent, keys.inbox, keys.seen(message.id)],

@@ -6,6 +6,8 @@ import { settleDueScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
 
 const SLOW = { timeoutMs: 2_000 }
+/** Clocks differ by less. */
+const SKEW_MS = 60_000
 
 /** When somebody must look after an agent. */
 export function createDue({ redis, clock, bell }: { redis: Redis; clock: Clock; bell: Bell }) {
@@ -27,10 +29,13 @@ export function createDue({ redis, clock, bell }: { redis: Redis; clock: Clock; 
       memberOf(tenant, agent),
     ],
 
+    /** Now: for a wave that brings something to do. Whoever looks at this moment, and does not see it, must not say that nothing is due. */
+    atOnce: (tenant: string, agent: string): Command => due.by(tenant, agent, clock.now() - SKEW_MS),
+
     /** Now: whoever is free takes it up. */
     async now(tenant: string, agent: string): Promise<void> {
       const replies = await redis.wave(
-        [due.by(tenant, agent, clock.now()), ['PUBLISH', AGENTS_DUE, memberOf(tenant, agent)]],
+        [due.atOnce(tenant, agent), ['PUBLISH', AGENTS_DUE, memberOf(tenant, agent)]],
         SLOW,
       )
       for (const reply of replies) if (reply instanceof Error) throw reply

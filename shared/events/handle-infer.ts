@@ -37,8 +37,7 @@ export function createInferHandler({
     settings: InferSettings,
     batch: 250,
     // While one waits the other works; more would be smaller batches, of which each event costs more.
-    concurrency: 2,
-    gatherMs: 1,
+    concurrency: 8, gatherMs: 0,
     calls: 6,
     async handle(events, { pipeline }, { tenant, signal }) {
       const deferred: Promise<unknown>[] = []

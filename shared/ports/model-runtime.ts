@@ -65,7 +65,7 @@ export interface LoadedModel {
 }
 
 /** One model of a DAG: its inputs and outputs in the model's order, by the names that tensors have in the DAG. */
-export interface DagNode {
+interface DagNode {
   model: LoadedModel
   inputs: readonly string[]
   outputs: readonly string[]

@@ -7,7 +7,7 @@ import { makeDevices } from '../../infra/examples/sensor.ts'
 import { DEFAULT_TENANT, eventKeys, resultsChannel } from '../../shared/keys.ts'
 import { median, percentile, round } from './statistics.ts'
 
-export interface SourceQuestion {
+interface SourceQuestion {
   redisUrl: string
   /** Events a second. */
   rate: number

@@ -13,7 +13,7 @@ import { ADMIN_KEY } from './hub.ts'
 import { startProcess } from './process.ts'
 import { round } from './statistics.ts'
 
-const RATES = [1_000, 10_000, 10_000]
+const RATES = [10_000]
 const SECONDS = 8
 const GOAL = { rate: 10_000, p99Ms: 10 }
 const WIDTH = 18

@@ -17,7 +17,7 @@ export interface Crew {
 
 export const agentsOf = ({ planner, friend, worker }: Crew) => [planner, friend, worker]
 
-export const crewOf = (name: string): Crew => ({
+const crewOf = (name: string): Crew => ({
   planner: `planner-${name}`,
   friend: `friend-${name}`,
   worker: `worker-${name}`,
@@ -197,7 +197,7 @@ const count = (messages: readonly Message[], text: RegExp) =>
   messages.filter(({ role, content }) => role === 'user' && text.test(content ?? '')).length
 
 /** The journal has no gap, each step one version; nothing is held, nothing is left to send; memory is in order. */
-export async function checkAgent(redis: Redis, hub: MortalHub, id: string) {
+async function checkAgent(redis: Redis, hub: MortalHub, id: string) {
   const { body } = await hub.ask('GET', `/v1/agents/${id}/steps?limit=1000`)
   const steps = body.data as StepRecord[]
   expect(

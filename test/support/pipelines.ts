@@ -21,7 +21,7 @@ const NO_RULES: Pick<AlertRules, 'put' | 'delete'> = {
   delete: async () => {},
 }
 
-export const callerOf = (tenant: string) => ({
+const callerOf = (tenant: string) => ({
   ...{ tenant, keyId: null, scopes: null, models: null, channels: null },
   ...{ requestLimits: [], tokenLimits: [], budgets: [] },
 })

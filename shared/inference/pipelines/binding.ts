@@ -19,7 +19,7 @@ export interface BoundTensor {
 }
 
 /** Models of one runtime that follow each other: one call. */
-export interface Stage {
+interface Stage {
   runtime: ModelRuntime
   dag: Dag
   /** Names of the tensors that go in. */
