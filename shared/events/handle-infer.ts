@@ -35,9 +35,9 @@ export function createInferHandler({
   const callers = createRecall<Caller>(REMEMBERED)
   return {
     settings: InferSettings,
-    batch: 250,
+    batch: 32,
     // While one waits the other works; more would be smaller batches, of which each event costs more.
-    concurrency: 8, gatherMs: 0,
+    concurrency: 16,
     calls: 6,
     async handle(events, { pipeline }, { tenant, signal }) {
       const deferred: Promise<unknown>[] = []

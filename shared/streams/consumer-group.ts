@@ -57,7 +57,15 @@ export interface DrainOptions {
  */
 export function createConsumerGroup(options: ConsumerGroupOptions) {
   const { redis, blocking, stream, group, consumer, keyOf, clock, log } = options
-  const { concurrency = 4, batch = 1, gatherMs = 0, retry = {}, claimIdleMs = 60_000, keepMs = 0, stopMs = 8_000 } = options
+  const {
+    concurrency = 4,
+    batch = 1,
+    gatherMs = 0,
+    retry = {},
+    claimIdleMs = 60_000,
+    keepMs = 0,
+    stopMs = 8_000,
+  } = options
   const ledgerOf = (name: string) => createGroupLedger({ redis, stream, group, consumer: name })
   const ledger = ledgerOf(consumer)
   let drains = 0

@@ -9,7 +9,7 @@ import {
   type Crew,
   checkCrew,
   checkOrder,
-  members,
+  isIdle,
   passTime,
   readChannels,
   startOutside,
@@ -17,7 +17,7 @@ import {
 } from './agent-scenario.ts'
 import { createMortalHub, type Death, type MortalHub } from './mortal-hub.ts'
 
-async function start() {
+async function start(claimSeconds = '15') {
   const local = await startTestRedis()
   const redis = createRedisResp({ url: local.url })
   const outside = await startOutside()
@@ -27,15 +27,15 @@ async function start() {
     await local.stop()
   })
   // So long that nothing is taken over before the test lets time pass.
-  const env = { ...outside.env, REDIS_URL: local.url, HUB_CLAIM_SECONDS: '15' }
+  const env = { ...outside.env, REDIS_URL: local.url, HUB_CLAIM_SECONDS: claimSeconds }
   return { local, redis, outside, newHub: (more = {}) => createMortalHub({ redis, env, ...more }) }
 }
 
-const go = (hub: MortalHub, { planner }: Crew) =>
+const go = (hub: MortalHub, { planner }: Crew, { stream = false } = {}) =>
   hub.ask(
     'POST',
     `/v1/agents/${planner}/steps`,
-    { input: `begin ${planner}`, until: 'done', stream: false },
+    { input: `begin ${planner}`, until: 'done', stream },
     { 'idempotency-key': `go ${planner}` },
   )
 
@@ -48,7 +48,7 @@ async function recover(redis: Redis, hub: MortalHub, crews: readonly Crew[]) {
     await until(
       'nobody is due',
       async () => {
-        if ((await members(redis, 'agents:due')).length === 0) return true
+        if (await isIdle(redis)) return true
         await passTime(redis)
         await sleep(100)
         return false
@@ -100,7 +100,6 @@ it.each(['the client asks again', 'whoever is free goes on'])(
     await go(whole, measured)
     await whole.settled()
     const crews = [measured]
-    let t = performance.now()
     await atEachCall(whole.calls, async (death, name) => {
       const crew = await outside.makeCrew(recovery, name)
       crews.push(crew)
@@ -108,8 +107,6 @@ it.each(['the client asks again', 'whoever is free goes on'])(
       mortal.dieAt(death)
       await Promise.race([mortal.died, go(mortal, crew).then(mortal.settled)])
     })
-    console.log(whole.calls, 'calls', crews.length, performance.now() - t)
-    t = performance.now()
     for (const way of how === 'the client asks again' ? ['ask', 'work'] : ['work', 'ask', 'work']) {
       if (way === 'work') await recover(redis, recovery, crews)
       else {
@@ -119,12 +116,13 @@ it.each(['the client asks again', 'whoever is free goes on'])(
         await recovery.settled()
       }
     }
-    console.log(performance.now() - t)
     const channels = await readChannels(redis)
-    for (const crew of crews) await checkCrew(redis, recovery, outside, crew, channels)
-    for (const { body } of outside.provider.requests)
-      if (body.messages) checkOrder((body.messages as never[]).slice(1), 'asked')
-    console.log(performance.now() - t, recovery.errors.length, recovery.errors.slice(0, 5))
+    for (const crew of crews) {
+      const [first] = await checkCrew(redis, recovery, outside, crew, channels)
+      const { body } = await go(recovery, crew, { stream: true })
+      expect(JSON.parse(/^data: (.*)$/m.exec(body)![1]!), crew.planner).toEqual(first)
+    }
+    for (const messages of outside.asks()) checkOrder(messages, 'asked')
   },
   120_000,
 )
@@ -151,15 +149,11 @@ it('an instance that works on what a message brought dies at each call to Redis:
     return mortal.calls
   }
   const calls = await run('measure')
-  const t = performance.now()
   for (let at = 1; at <= calls; at++) await run(`n${at}`, { at, arrives: at % 2 === 0 })
-  console.log(calls, performance.now() - t)
   for (const crew of crews) await message(recovery, crew)
   await recover(redis, recovery, crews)
-  console.log(performance.now() - t)
   const channels = await readChannels(redis)
   for (const crew of crews) await checkCrew(redis, recovery, outside, crew, channels)
-  console.log(performance.now() - t, recovery.errors.slice(0, 5))
 }, 120_000)
 
 it('the agent is deleted before each call to Redis that its step makes: nothing of it is left', async () => {
@@ -195,4 +189,46 @@ it('the agent is deleted before each call to Redis that its step makes: nothing 
       JSON.stringify(left),
     ).toBe(true)
   }
+}, 120_000)
+
+it('four processes that fall asleep for longer than their claims hold: everything happens once', async () => {
+  const { redis, outside, newHub } = await start('1')
+  const hubs = Array.from({ length: 4 }, () => newHub())
+  for (const hub of hubs) {
+    hub.beforeCall(async () => {
+      if (Math.random() < 0.06) await sleep(300 + 2_200 * Math.random())
+    })
+  }
+  const person = newHub()
+  const crews = await Promise.all(Array.from({ length: 30 }, (_, i) => outside.makeCrew(person, `s${i}`)))
+  const stopping = new AbortController()
+  const works = hubs.map((hub) => hub.work(stopping.signal))
+  await Promise.all(
+    crews.map((crew, i) =>
+      until(
+        'its run is over, and its client was told so',
+        async () => {
+          const { status, body } = await go(hubs[i % hubs.length]!, crew)
+          if (status === 200 && body.status === 'needs_attention') await decide(person, crew)
+          else if (status !== 200) expect([409, 503], JSON.stringify(body)).toContain(status)
+          return status === 200 && body.status === 'done'
+        },
+        60_000,
+      ),
+    ),
+  )
+  await until(
+    'nobody is due, and nobody is asked',
+    async () => {
+      const asked = await Promise.all(crews.map((crew) => decide(person, crew)))
+      return !asked.includes(true) && (await isIdle(redis))
+    },
+    60_000,
+  )
+  stopping.abort()
+  await Promise.all(works)
+  await Promise.all([...hubs, person].map((hub) => hub.settled()))
+  const channels = await readChannels(redis)
+  for (const crew of crews) await checkCrew(redis, person, outside, crew, channels)
+  for (const messages of outside.asks()) checkOrder(messages, 'asked')
 }, 120_000)

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import type { StepRecord } from '../../shared/agents/agent.ts'
-import { agentKeys, channelKeys, taskKeys } from '../../shared/keys.ts'
+import { AGENTS_DUE_KEY, agentKeys, channelKeys, taskKeys } from '../../shared/keys.ts'
 import type { Redis } from '../../shared/ports/redis.ts'
 import { startProvider } from '../support/provider.ts'
 import { startReceiver } from '../support/receiver.ts'
@@ -66,6 +66,12 @@ export async function startOutside() {
   return {
     ...{ calls, provider, receiver },
     env: { OPENAI_BASE_URL: provider.url, HUB_EMBEDDING_MODEL: 'openai/text-embedding-3-small' },
+    /** The conversations that the model was told, each without the system message. */
+    asks: () =>
+      provider.requests.flatMap(({ body }) => {
+        const messages = body.messages as Message[] | undefined
+        return messages ? [messages.filter(({ role }) => role !== 'system')] : []
+      }),
     async makeCrew(hub: MortalHub, name: string): Promise<Crew> {
       const crew = crewOf(name)
       const model = 'openai/gpt-4o-mini'
@@ -96,12 +102,12 @@ async function made(hub: MortalHub, id: string, settings: object) {
 
 /** Whatever waits for a time waits no more; neither do those who wait for the death of who works on these agents. */
 export async function passTime(redis: Redis, agents: readonly string[] = []) {
-  const due = await members(redis, 'agents:due')
+  const due = await members(redis, AGENTS_DUE_KEY)
   const tasksDue = taskKeys(TENANT).due
   const tasks = await members(redis, tasksDue)
   const replies = await redis.wave(
     [
-      ...due.map((member) => ['ZADD', 'agents:due', 'XX', 1, member] as const),
+      ...due.map((member) => ['ZADD', AGENTS_DUE_KEY, 'XX', 1, member] as const),
       ...tasks.map((id) => ['ZADD', tasksDue, 'XX', 1, id] as const),
       ...agents.map((id) => ['HSET', agentKeys(TENANT, id).agent, 'until', 1] as const),
     ],
@@ -113,16 +119,22 @@ export async function passTime(redis: Redis, agents: readonly string[] = []) {
 /** Nobody looks after agents until time passes. */
 export async function stopTime(redis: Redis) {
   const later = Date.now() + 3_600_000
-  const due = await members(redis, 'agents:due')
+  const due = await members(redis, AGENTS_DUE_KEY)
   if (due.length > 0)
     await redis.wave(
-      due.map((member) => ['ZADD', 'agents:due', 'XX', later, member]),
+      due.map((member) => ['ZADD', AGENTS_DUE_KEY, 'XX', later, member]),
       { timeoutMs: 10_000 },
     )
 }
 
-export const members = async (redis: Redis, key: string) =>
+const members = async (redis: Redis, key: string) =>
   (await redis.wave([['ZRANGE', key, 0, -1]], { timeoutMs: 5_000 }))[0] as string[]
+
+/** Neither an agent nor a task has to be looked after. */
+export async function isIdle(redis: Redis): Promise<boolean> {
+  const due = await Promise.all([AGENTS_DUE_KEY, taskKeys(TENANT).due].map((key) => members(redis, key)))
+  return due.flat().length === 0
+}
 
 const fieldOf = (fields: string[], name: string) => fields[fields.indexOf(name) + 1]!
 
@@ -141,7 +153,7 @@ export async function readChannels(redis: Redis) {
   return { tasks: tasks!, events: events! }
 }
 
-/** Of a crew whose processes died: all that was to happen has happened, once. */
+/** Of a crew whose processes died: all that was to happen has happened, once. Resolves with the planner's journal. */
 export async function checkCrew(
   redis: Redis,
   hub: MortalHub,
@@ -184,6 +196,7 @@ export async function checkCrew(
   ).toHaveLength(1)
   const { body } = await hub.ask('GET', `/v1/agents/${crew.planner}/memory`)
   expect(body.data, crew.planner).toHaveLength(1)
+  return steps
 }
 
 const matchKey = (key: string, agent: string, n: number) =>

@@ -20,7 +20,8 @@ afterAll(async () => {
   await local.stop()
 })
 
-const start = (answer?: Parameters<typeof oneAgent>[1]) => oneAgent({ redis, url: local.url }, answer)
+const start = (answer?: Parameters<typeof oneAgent>[1], claimSeconds?: string) =>
+  oneAgent({ redis, url: local.url, claimSeconds }, answer)
 const WHOLE = { until: 'done', stream: false }
 
 describe('whoever looks after an agent', () => {
@@ -38,6 +39,29 @@ describe('whoever looks after an agent', () => {
     expect((await get('/steps')).data).toHaveLength(1)
     expect(await get()).toMatchObject({ steps: 1, version: 2 })
     expect(asks()).toHaveLength(1)
+  })
+
+  it('looks for so long that he is taken for dead: what comes meanwhile is taken up', async () => {
+    const { put, step, send, id, newHub, get, workUntil } = await start(undefined, '1')
+    await put()
+    await step({ input: 'go' })
+    await redis.wave([['ZADD', AGENTS_DUE_KEY, 1, `default/${id}`]])
+    const slow = newHub()
+    const [late, may] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    slow.beforeCall(async (_, calls) => {
+      if (!runs('settle-due')(calls)) return
+      late.resolve()
+      await may.promise
+    })
+    const stopping = new AbortController()
+    const working = slow.work(stopping.signal)
+    await late.promise
+    stopping.abort()
+    await sleep(1_200)
+    await send({ content: 'news' })
+    may.resolve()
+    await working
+    await workUntil('the message is taken up', async () => (await get('/steps')).data.length === 2)
   })
 
   it('finds an event that came behind a hundred others', async () => {

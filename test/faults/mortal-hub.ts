@@ -96,7 +96,8 @@ export function createMortalHub({ redis, env, ...rim }: MortalHubOptions) {
         { defer },
       )) as Response
       const text = await reply.text()
-      return { status: reply.status, body: text ? JSON.parse(text) : undefined }
+      const isJson = /json/.test(reply.headers.get('content-type') ?? '')
+      return { status: reply.status, body: isJson ? JSON.parse(text) : text }
     },
     /** All that was deferred is done. */
     async settled() {

@@ -17,7 +17,7 @@ export interface Said {
 
 /** An agent of a model that answers so, whatever it was asked before; `done` by default. */
 export async function oneAgent(
-  { redis, url }: { redis: Redis; url: string },
+  { redis, url, claimSeconds = '15' }: { redis: Redis; url: string; claimSeconds?: string },
   answer: (messages: Said[]) => Behaviour | undefined = () => undefined,
 ) {
   const provider = await startProvider({
@@ -25,7 +25,7 @@ export async function oneAgent(
     behave: (_, { messages = [] }) => answer(messages as Said[]),
   })
   onTestFinished(provider.close)
-  const env = { OPENAI_BASE_URL: provider.url, REDIS_URL: url, HUB_CLAIM_SECONDS: '15' }
+  const env = { OPENAI_BASE_URL: provider.url, REDIS_URL: url, HUB_CLAIM_SECONDS: claimSeconds }
   const newHub = (more = {}) => createMortalHub({ redis, env, ...more })
   const hub = newHub()
   const id = unique('agent')
