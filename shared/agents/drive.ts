@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admission, Caller } from '../admission.ts'
-import { HubError, mayPass } from '../errors.ts'
+import { HubError, mayPass, toHubError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import { agentKeys } from '../keys.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -166,12 +166,15 @@ export function createDrive(options: DriveOptions) {
         await due.settle(tenant, agent, dueAt, dueOf(record.status, record.state, record.drive, clock.now()))
         return steps
       }
-      let caller: Caller
+      let caller: Caller | HubError
       try {
         caller = await admission.recall(tenant, record.keyId, 'agent-step')
       } catch (error) {
-        await put(claim, error)
-        throw error
+        if (mayPass(error)) {
+          await put(claim, error)
+          throw error
+        }
+        caller = toHubError(error) // the step fails by it
       }
       const drive = record.operation ? record.drive : true
       const done = await run({ ...call, caller, claim, drive })
@@ -184,7 +187,7 @@ export function createDrive(options: DriveOptions) {
   }
 
   async function run(
-    call: AgentCall & { caller: Caller; claim: StepClaim; drive: boolean },
+    call: AgentCall & { caller: Caller | HubError; claim: StepClaim; drive: boolean },
   ): Promise<StepDone> {
     const { claim, caller, drive, defer } = call
     const signal = AbortSignal.any([call.signal, AbortSignal.timeout(LONGEST_STEP_MS)])

@@ -25,7 +25,8 @@ export interface StepOptions {
 
 export interface StepCall {
   claim: StepClaim
-  caller: Caller
+  /** Whose key it acts by, or why it may not. */
+  caller: Caller | HubError
   /** Whether somebody goes on until the run is over. */
   drive: boolean
   signal: AbortSignal
@@ -88,7 +89,8 @@ export function createRunStep({
     let status: AgentStatus
     try {
       if (record.attempts > MOST_ATTEMPTS) throw stepGivenUp()
-      status = await think()
+      if (caller instanceof HubError) throw caller
+      status = await think(caller)
     } catch (error) {
       signal.throwIfAborted()
       if (mayPass(error) && record.attempts <= MOST_ATTEMPTS) throw error
@@ -102,19 +104,19 @@ export function createRunStep({
     run.steps++
     run.tokens += usage.tokens
     run.cost += usage.cost
-    if (status === 'running') {
-      const limit = overLimit()
-      if (limit) {
-        state.error = { code: 'limit_reached', message: `The agent's limit of ${limit} is reached.` }
-        status = 'failed'
-      }
+    const goesOn = status === 'running' || (status === 'waiting' && waiting?.for !== 'approval')
+    const limit = goesOn ? overLimit() : undefined
+    if (limit) {
+      state.error = { code: 'limit_reached', message: `The agent's limit of ${limit} is reached.` }
+      status = 'failed'
+      waiting = undefined
     }
     if (waiting) state.waiting = waiting
     const dropped = starts ? claim.memory.length : Math.min(gone, memory.length)
     return finish(status, dropped, added.slice(Math.max(0, gone - memory.length)))
 
     /** Tools that a person decided on, messages, the model, its tools. */
-    async function think(): Promise<AgentStatus> {
+    async function think(caller: Caller): Promise<AgentStatus> {
       const context = { tenant, agent, caller, signal, defer }
       const tools = await toolbox.open(settings.tools ?? [], context)
       const held = record.state.waiting?.for === 'approval' ? record.state.waiting.calls : []
@@ -134,7 +136,7 @@ export function createRunStep({
 
       let answer: ModelAnswer | undefined = before
       if (!answer) {
-        const fitted = await fit([...memory, ...added])
+        const fitted = await fit([...memory, ...added], caller)
         if (fitted.summary !== undefined) state.summary = fitted.summary
         gone = fitted.dropped
         const messages = toPrompt({
@@ -212,7 +214,7 @@ export function createRunStep({
       return undefined
     }
 
-    function fit(messages: readonly ChatMessage[]) {
+    function fit(messages: readonly ChatMessage[], caller: Caller) {
       const maxTokens = settings.memory?.max_tokens ?? DEFAULT_MEMORY_TOKENS
       return fitWorkingMemory({
         ...{ messages, summary: state.summary, maxTokens, countTokens },
@@ -254,11 +256,12 @@ export function createRunStep({
         taken: taken.map(({ entry }) => entry),
         added: kept,
       })
-      if (settings.memory?.extract) for (const message of taken) defer(extract(message))
+      if (settings.memory?.extract && !(caller instanceof HubError))
+        for (const message of taken) defer(extract(message, caller))
       return { ...committed, state }
     }
 
-    async function extract({ id, type, data }: Received): Promise<void> {
+    async function extract({ id, type, data }: Received, caller: Caller): Promise<void> {
       if (type !== 'input' || typeof data !== 'string') return
       await extractMemories({ tenant, agent, caller, model, text: data, message: id, signal: outer, defer })
     }

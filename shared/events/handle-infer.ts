@@ -35,9 +35,7 @@ export function createInferHandler({
   const callers = createRecall<Caller>(REMEMBERED)
   return {
     settings: InferSettings,
-    batch: 32,
-    // While one waits the other works; more would be smaller batches, of which each event costs more.
-    concurrency: 16,
+    batch: 250,
     calls: 6,
     async handle(events, { pipeline }, { tenant, signal }) {
       const deferred: Promise<unknown>[] = []

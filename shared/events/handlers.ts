@@ -30,8 +30,6 @@ export interface EventHandler<Settings = unknown> {
   secrets?: readonly string[]
   /** Events that one call takes. */
   batch: number
-  /** For how long events are gathered while others come, ms: many at once cost less. Default 0. */
-  gatherMs?: number
   /** Calls at the same time, in each process. Default 4. */
   concurrency?: number
   /** What one call costs where a runtime counts calls to other servers, Redis included. Default 0. */

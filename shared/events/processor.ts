@@ -136,7 +136,6 @@ export function createProcessor(options: ProcessorOptions) {
         ...{ redis, blocking, stream: eventKeys(tenant, stream).events, group: HUB_GROUP, consumer },
         ...{ handle, claimIdleMs, clock, log },
         batch: handler.batch,
-        gatherMs: handler.gatherMs,
         concurrency: Math.min(handler.concurrency ?? 4, mostConcurrent ?? Number.POSITIVE_INFINITY),
         keyOf: settings.key === undefined ? undefined : ({ fields }) => fields.key,
         keepMs: (settings.retention_seconds ?? DEFAULT_RETENTION_SECONDS) * 1_000,

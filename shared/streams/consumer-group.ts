@@ -28,8 +28,6 @@ export interface ConsumerGroupOptions extends Pick<GroupWorkerOptions, 'handle' 
   concurrency?: number
   /** Entries that one call takes. Default 1. */
   batch?: number
-  /** Least time between two reads, ms: what comes meanwhile comes together, and costs less. Default 0. */
-  gatherMs?: number
   /** Entries in hand at the same time, those behind their key included. Default twice what is worked on; with keys 1,000. */
   prefetch?: number
   retry?: GroupWorkerOptions['retry']
@@ -57,15 +55,7 @@ export interface DrainOptions {
  */
 export function createConsumerGroup(options: ConsumerGroupOptions) {
   const { redis, blocking, stream, group, consumer, keyOf, clock, log } = options
-  const {
-    concurrency = 4,
-    batch = 1,
-    gatherMs = 0,
-    retry = {},
-    claimIdleMs = 60_000,
-    keepMs = 0,
-    stopMs = 8_000,
-  } = options
+  const { concurrency = 4, batch = 1, retry = {}, claimIdleMs = 60_000, keepMs = 0, stopMs = 8_000 } = options
   const ledgerOf = (name: string) => createGroupLedger({ redis, stream, group, consumer: name })
   const ledger = ledgerOf(consumer)
   let drains = 0
@@ -123,13 +113,8 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
     let clientId: number | undefined
     let swept = Number.NEGATIVE_INFINITY
     let reading = true
-    let readAt = Number.NEGATIVE_INFINITY
-    const gathering = createBell()
 
     async function read() {
-      const early = readAt + gatherMs - performance.now()
-      if (early > 0) await gathering.sleep(early, over)
-      readAt = performance.now()
       const room = capacity - worker.size
       // A half at least: reading one entry at a time costs more than the entry.
       if (room < capacity / 2) return worker.bell.sleep(1_000, over)

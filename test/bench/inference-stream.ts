@@ -13,7 +13,7 @@ import { ADMIN_KEY } from './hub.ts'
 import { startProcess } from './process.ts'
 import { round } from './statistics.ts'
 
-const RATES = [10_000]
+const RATES = [1_000, 5_000, 10_000, 12_500]
 const SECONDS = 8
 const GOAL = { rate: 10_000, p99Ms: 10 }
 const WIDTH = 18

@@ -90,6 +90,32 @@ describe('whoever looks after an agent', () => {
     await workUntil('it goes on', async () => (await get()).steps >= 2)
   })
 
+  it('sends what an agent has to send, though the key that it acts by is gone', async () => {
+    const adminKey = 'the-admin-key-of-this-test'
+    const admin = { authorization: `Bearer ${adminKey}` }
+    const friend = unique('friend')
+    const hub = await oneAgent({ redis, url: local.url, adminKey }, (messages) =>
+      hasResults(messages) ? undefined : calling(['send_message', { to: friend, message: 'psst' }]),
+    )
+    const made = await hub.hub.ask('POST', '/v1/keys', { tenant: unique('tenant') }, admin)
+    const { key, id: keyId, tenant } = made.body
+    const own = { authorization: `Bearer ${key}` }
+    const settings = { role: 'custom', model: 'openai/gpt-4o-mini' }
+    await hub.hub.ask('PUT', `/v1/agents/${friend}`, settings, own)
+    await hub.hub.ask('PUT', hub.path, { ...settings, tools: ['send_message'] }, own)
+    const mortal = hub.newHub()
+    const { outbox } = agentKeys(tenant, hub.id)
+    const { inbox } = agentKeys(tenant, friend)
+    mortal.dieWhen((calls) => JSON.stringify(calls).includes(`"XRANGE","${outbox}"`))
+    void mortal.ask('POST', `${hub.path}/steps`, { input: 'go', until: 'done', stream: false }, own)
+    await mortal.died
+    expect((await hub.hub.ask('DELETE', `/v1/keys/${keyId}`, undefined, admin)).status).toBe(204)
+    await passTime(redis)
+    await hub.workUntil('it is sent', async () => (await redis.wave([['XLEN', inbox]]))[0] === 1)
+    const [status] = await redis.wave([['HGET', agentKeys(tenant, hub.id).agent, 'status']])
+    expect(status).toBe('failed')
+  })
+
   it('sends what an agent has to send past a receiver who takes nothing', async () => {
     const [full, free] = [unique('full'), unique('free')]
     const { put, step, hub } = await start((messages) =>

@@ -17,15 +17,21 @@ export interface Said {
 
 /** An agent of a model that answers so, whatever it was asked before; `done` by default. */
 export async function oneAgent(
-  { redis, url, claimSeconds = '15' }: { redis: Redis; url: string; claimSeconds?: string },
+  { redis, url, ...more }: { redis: Redis; url: string; claimSeconds?: string; adminKey?: string },
   answer: (messages: Said[]) => Behaviour | undefined = () => undefined,
 ) {
+  const { claimSeconds = '15' } = more
   const provider = await startProvider({
     text: 'done',
     behave: (_, { messages = [] }) => answer(messages as Said[]),
   })
   onTestFinished(provider.close)
-  const env = { OPENAI_BASE_URL: provider.url, REDIS_URL: url, HUB_CLAIM_SECONDS: claimSeconds }
+  const env = {
+    OPENAI_BASE_URL: provider.url,
+    REDIS_URL: url,
+    HUB_CLAIM_SECONDS: claimSeconds,
+    HUB_ADMIN_KEY: more.adminKey,
+  }
   const newHub = (more = {}) => createMortalHub({ redis, env, ...more })
   const hub = newHub()
   const id = unique('agent')

@@ -219,6 +219,16 @@ describe('a step', () => {
     expect(tool.received).toHaveLength(3)
   })
 
+  it('ends a run that waits in circles at its limit', async () => {
+    const { app, put, step, get } = await start(Array(9).fill({ calls: [['wait', { seconds: 0 }]] }))
+    await put({ tools: ['wait'], limits: { steps: 3 } })
+    await step({ input: 'go' })
+    const working = work(app)
+    await until('it is over', async () => (await get()).status === 'failed')
+    await working.stop()
+    expect(await get()).toMatchObject({ steps: 3, error: { code: 'limit_reached' } })
+  })
+
   it('fails for good where the model refuses, and the next run is not broken by it', async () => {
     const { app, put, step } = await start([{ status: 400 }, { text: 'Fine.' }])
     await put()
