@@ -136,7 +136,7 @@ export function createRunStep({
 
       let answer: ModelAnswer | undefined = before
       if (!answer) {
-        const fitted = await fit([...memory, ...added], caller)
+        const fitted = await fitMemory([...memory, ...added], caller)
         if (fitted.summary !== undefined) state.summary = fitted.summary
         gone = fitted.dropped
         const messages = toPrompt({
@@ -214,7 +214,7 @@ export function createRunStep({
       return undefined
     }
 
-    function fit(messages: readonly ChatMessage[], caller: Caller) {
+    function fitMemory(messages: readonly ChatMessage[], caller: Caller) {
       const maxTokens = settings.memory?.max_tokens ?? DEFAULT_MEMORY_TOKENS
       return fitWorkingMemory({
         ...{ messages, summary: state.summary, maxTokens, countTokens },

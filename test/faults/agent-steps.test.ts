@@ -110,6 +110,7 @@ describe('whoever looks after an agent', () => {
     void mortal.ask('POST', `${hub.path}/steps`, { input: 'go', until: 'done', stream: false }, own)
     await mortal.died
     expect((await hub.hub.ask('DELETE', `/v1/keys/${keyId}`, undefined, admin)).status).toBe(204)
+    await redis.wave([['HSET', agentKeys(tenant, hub.id).agent, 'until', 1]])
     await passTime(redis)
     await hub.workUntil('it is sent', async () => (await redis.wave([['XLEN', inbox]]))[0] === 1)
     const [status] = await redis.wave([['HGET', agentKeys(tenant, hub.id).agent, 'status']])
