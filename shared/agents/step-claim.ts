@@ -12,7 +12,7 @@ import {
   leaveStepScript,
 } from '../scripts.generated.ts'
 import { send } from '../send.ts'
-import type { AgentState, AgentStatus, ChatMessage, InboxMessage, StepRecord } from './agent.ts'
+import type { AgentState, ChatMessage, InboxMessage, StepRecord } from './agent.ts'
 import {
   type AgentRecord,
   type Received,
