@@ -99,6 +99,7 @@ export function createRunStep({
       status = 'failed'
       waiting = undefined
       added.length = 0 // what broke this step is not to break the next one
+      if (error === caller) added.push(...taken.flatMap(toChatMessages)) // they did not
     }
     const run = state.run!
     run.steps++

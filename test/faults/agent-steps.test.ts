@@ -105,16 +105,18 @@ describe('whoever looks after an agent', () => {
     await hub.hub.ask('PUT', hub.path, { ...settings, tools: ['send_message'] }, own)
     const mortal = hub.newHub()
     const { outbox } = agentKeys(tenant, hub.id)
-    const { inbox } = agentKeys(tenant, friend)
     mortal.dieWhen((calls) => JSON.stringify(calls).includes(`"XRANGE","${outbox}"`))
     void mortal.ask('POST', `${hub.path}/steps`, { input: 'go', until: 'done', stream: false }, own)
     await mortal.died
     expect((await hub.hub.ask('DELETE', `/v1/keys/${keyId}`, undefined, admin)).status).toBe(204)
     await redis.wave([['HSET', agentKeys(tenant, hub.id).agent, 'until', 1]])
     await passTime(redis)
-    await hub.workUntil('it is sent', async () => (await redis.wave([['XLEN', inbox]]))[0] === 1)
-    const [status] = await redis.wave([['HGET', agentKeys(tenant, hub.id).agent, 'status']])
-    expect(status).toBe('failed')
+    const of = async (id: string, field: string) =>
+      (await redis.wave([['HGET', agentKeys(tenant, id).agent, field]], { timeoutMs: 5_000 }))[0]
+    await hub.workUntil('it is taken up', async () => (await of(friend, 'steps')) === '1')
+    expect([await of(hub.id, 'status'), await of(friend, 'status')]).toEqual(['failed', 'failed'])
+    const [told] = await redis.wave([['XRANGE', agentKeys(tenant, friend).memory, '-', '+']])
+    expect(JSON.stringify(told)).toContain('psst') // for when it has a key again
   })
 
   it('sends what an agent has to send past a receiver who takes nothing', async () => {

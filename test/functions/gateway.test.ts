@@ -821,10 +821,10 @@ describe('the cache', () => {
     })
     expect(await ask(path, { 'cache-control': 'only-if-cached' })).toMatchObject({
       text: '4',
-      cache: 'hit; ttl=60',
+      cache: expect.stringMatching(/^hit; ttl=(59|60)$/),
     })
     expect(await ask(path, { range: 'bytes=0-1' })).toMatchObject({ text: '5', cache: 'fwd=bypass' })
-    expect(await ask(path)).toMatchObject({ text: '4', cache: 'hit; ttl=60' })
+    expect(await ask(path)).toMatchObject({ text: '4', cache: expect.stringMatching(/^hit; ttl=(59|60)$/) })
   })
 
   it('is emptied of a URL by an unsafe method that succeeds, variants included', async () => {
