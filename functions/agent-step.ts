@@ -246,7 +246,7 @@ export function agentStep(deps: Used) {
       async (c) => {
         const agent = idOf(c)
         const { tenant, keyId } = c.var.caller
-        if (!(await agents.exists(tenant, agent))) await agents.get(tenant, agent)
+        await agents.get(tenant, agent) // 404 where there is none
         const reader = await readers.open(tenant, agentChannel(agent), {
           after: startOf(c.req.header('last-event-id')),
         })
