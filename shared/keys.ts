@@ -356,6 +356,53 @@ export function scheduleKeys(tenant: string, name: string) {
   return { schedule, seen: `{${schedule}}:seen` }
 }
 
+/** String: the fencing token of whoever holds a lock, with its expiry; string: the highest token that was ever given. Pub/sub channel: it is free. */
+export function lockKeys(tenant: string, name: string) {
+  const lock = `${prefix(tenant)}lock:${name}`
+  return {
+    lock,
+    fence: `{${lock}}:fence`,
+    freed: `{${lock}}:freed`,
+    operation: (operation: string) => `{${lock}}:op:${escapeId(operation)}`,
+  }
+}
+
+/** Hash of a service: instance → where it is and until when it is taken for alive (JSON). */
+export const serviceKey = (tenant: string, name: string) => `${prefix(tenant)}service:${name}`
+
+/** Sorted set of a tenant's services, all with score 0. */
+export const servicesKey = (tenant: string) => `${prefix(tenant)}services`
+
+/** Hash: values and version of a configuration, and what fences it; stream: its versions. Pub/sub channel: it changed. */
+export function configKeys(tenant: string, namespace: string) {
+  const config = `${prefix(tenant)}config:${namespace}`
+  return { config, history: `{${config}}:history`, changed: `{${config}}:changed` }
+}
+
+/** Sorted set of a tenant's configurations, all with score 0. */
+export const configsKey = (tenant: string) => `${prefix(tenant)}configs`
+
+/** Hash: sessions of one user, by the SHA-256 of their ids (JSON). `user` is a hash of the user's name: session ids begin with it. */
+export const sessionsKey = (tenant: string, user: string) => `${prefix(tenant)}session:${user}`
+
+/** Hash: preferences of a user (JSON values), their version, and what fences them. */
+export const preferencesKey = (tenant: string, user: string) => `${prefix(tenant)}prefs:${escapeId(user)}`
+
+/** Hash of a tenant: preference → its type (JSON). */
+export const preferenceTypesKey = (tenant: string) => `${prefix(tenant)}prefs-types`
+
+/** Stream of the whole hub: administrative acts. */
+export const AUDIT_STREAM = 'audit'
+
+/** Hash of the whole hub: tenant → its erasure (JSON), kept after it. */
+export const ERASURES_KEY = 'erasures'
+
+/** Globs of all keys of a tenant that is not the default one, for SCAN. */
+export const tenantKeyGlobs = (tenant: string) => [
+  `${escapeGlob(prefix(tenant))}*`,
+  `{${escapeGlob(prefix(tenant))}*`,
+]
+
 /**
  * Of one LangGraph thread: its checkpoints (sorted set, all with score 0: names in the order of their namespaces and ids); before a
  * checkpoint's name (hash: it and its writes); before a channel value's name (string).

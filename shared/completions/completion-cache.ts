@@ -1,5 +1,6 @@
 import { cacheStatsKey, completionEntries, completionKeys } from '../keys.ts'
 import type { Redis } from '../ports/redis.ts'
+import { scan } from '../scan.ts'
 import { send } from '../send.ts'
 
 export interface CacheStats {
@@ -43,20 +44,14 @@ export function createCompletionCache({ redis, cacheRedis }: { redis: Redis; cac
     /** Removes what is stored now; an answer on its way may still be stored after it. */
     async purgeAll(tenant: string): Promise<number> {
       let purged = 0
-      let cursor = '0'
-      do {
-        const scan = ['SCAN', cursor, 'MATCH', completionEntries(tenant), 'COUNT', PURGE_BATCH] as const
-        const [next, keys] = (await send(cacheRedis, scan, SLOW)) as [string, string[]]
+      for await (const keys of scan(cacheRedis, completionEntries(tenant), { count: PURGE_BATCH, ...SLOW })) {
         // One command a key: on Cluster they lie in different slots.
-        const replies = keys.length
-          ? await cacheRedis.wave(
-              keys.map((key) => ['UNLINK', key] as const),
-              SLOW,
-            )
-          : []
+        const replies = await cacheRedis.wave(
+          keys.map((key) => ['UNLINK', key] as const),
+          SLOW,
+        )
         purged += replies.filter((reply) => reply === 1).length
-        cursor = next
-      } while (cursor !== '0')
+      }
       return purged
     },
   }

@@ -121,6 +121,7 @@ export function createRedisResp(options: RedisConnectionOptions): RespRedis {
     wave,
     subscribe: subscriptions.subscribe,
     subscribePattern: subscriptions.subscribePattern,
+    nodes: async () => [''],
     wakeUps: 'push',
     binary: true,
     async close() {

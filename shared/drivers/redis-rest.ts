@@ -82,6 +82,7 @@ export function createRedisRest({ url, token }: RedisRestOptions): Redis {
       subscriptions.add(close)
       return { close }
     },
+    nodes: async () => [''],
     wakeUps: 'poll',
     binary: false,
     async close() {

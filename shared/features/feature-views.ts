@@ -4,6 +4,7 @@ import { featureEntities, featureViewsKey, NAME } from '../keys.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Redis } from '../ports/redis.ts'
 import { createRecall } from '../recall.ts'
+import { scan } from '../scan.ts'
 import { dropFeaturesScript, replaceFieldScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
 import { type Feature, MOST_DIMENSIONS, toFeature } from './feature-types.ts'
@@ -168,14 +169,10 @@ export function createFeatureViews({ redis, clock }: { redis: Redis; clock: Cloc
   return views
 
   async function sweep(tenant: string, name: string, mark: { deleted: number }) {
-    let cursor = '0'
-    do {
-      const scan = ['SCAN', cursor, 'MATCH', featureEntities(tenant, name), 'COUNT', SCANNED] as const
-      const [next, keys] = (await send(redis, scan, SLOW)) as [string, string[]]
-      const drop = (key: string) => ({ script: dropFeaturesScript, keys: [key], args: [mark.deleted] })
+    const drop = (key: string) => ({ script: dropFeaturesScript, keys: [key], args: [mark.deleted] })
+    for await (const keys of scan(redis, featureEntities(tenant, name), { count: SCANNED, ...SLOW })) {
       for (const reply of await redis.wave(keys.map(drop), SLOW)) if (reply instanceof Error) throw reply
-      cursor = next
-    } while (cursor !== '0')
+    }
     await replace(tenant, name, JSON.stringify(mark), undefined)
   }
 }

@@ -38,6 +38,10 @@ export interface CallOptions {
   signal?: AbortSignal
   /** Every string comes back as `Uint8Array`, a status like `OK` too. */
   bytes?: boolean
+  /** A replica may answer, as things were a moment ago: for reads whose caller said so. Default false: only the primary. */
+  stale?: boolean
+  /** On Cluster, commands without a key of their own (`SCAN`, `INFO`, `CLIENT ID`) go to the node that holds this key; else to any. */
+  near?: string
 }
 
 export interface Subscription {
@@ -64,6 +68,8 @@ export interface Redis {
     onMessage: (message: string) => void,
     options?: Pick<CallOptions, 'timeoutMs' | 'signal'>,
   ): Promise<Subscription>
+  /** For each primary a key that lies there, to be used as `near`; one where there is one server. */
+  nodes(options?: Pick<CallOptions, 'timeoutMs' | 'signal'>): Promise<string[]>
   /** `push`: a subscription costs one shared connection. `poll`: it costs an HTTP request each, so followers poll. */
   readonly wakeUps: 'push' | 'poll'
   /** Whether it carries bytes that are not UTF-8. */
