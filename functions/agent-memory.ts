@@ -8,7 +8,7 @@ import { HubError } from '../shared/errors.ts'
 import { FilterSchema } from '../shared/filter-schema.ts'
 import { newId } from '../shared/ids.ts'
 import type { App } from './deps.ts'
-import { admitted, checked, json, parseJson, query, replies } from './http.ts'
+import { admitted, checked, IDEMPOTENCY_KEY, json, parseJson, query, replies } from './http.ts'
 
 export interface AgentMemoryOptions {
   longMemory: LongMemory
@@ -125,6 +125,7 @@ export function agentMemory({ longMemory, admission, agentExists }: AgentMemoryO
       '/v1/agents/:id/memory',
       describeRoute({
         summary: 'Have an agent remember something',
+        parameters: [IDEMPOTENCY_KEY],
         description:
           'What says the same as a memory that it has is not stored again. With an Idempotency-Key the call may be repeated.',
         responses: {

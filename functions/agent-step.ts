@@ -10,7 +10,7 @@ import { agentChannel, NAME } from '../shared/keys.ts'
 import { agentMemory } from './agent-memory.ts'
 import { agentTasks } from './agent-tasks.ts'
 import type { App, Deps } from './deps.ts'
-import { admitted, json, query, replies } from './http.ts'
+import { admitted, IDEMPOTENCY_KEY, json, query, replies } from './http.ts'
 import { knowledge } from './knowledge.ts'
 import { startOf, toEventStream } from './realtime-events.ts'
 
@@ -158,6 +158,7 @@ export function agentStep(deps: Used) {
       '/v1/agents/:id/steps',
       describeRoute({
         summary: 'Run one step, or all until the run is over',
+        parameters: [IDEMPOTENCY_KEY],
         description:
           'With `Idempotency-Key` a step happens once, however often it is asked for. With `until: "done"`: server-sent events `step`, or with `stream: false` or `Accept: application/json` the last step.',
         responses: {
@@ -214,6 +215,7 @@ export function agentStep(deps: Used) {
       '/v1/agents/:id/messages',
       describeRoute({
         summary: 'Send a message: the agent takes it up by itself',
+        parameters: [IDEMPOTENCY_KEY],
         responses: { 202: replies(200, 'Redis has it', z.object({ id: z.string() }))[200]! },
       }),
       admit,

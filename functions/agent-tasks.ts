@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { newId } from '../shared/ids.ts'
 import { NAME } from '../shared/keys.ts'
 import type { App, Deps } from './deps.ts'
-import { admitted, checked, json, query, replies } from './http.ts'
+import { admitted, checked, IDEMPOTENCY_KEY, json, query, replies } from './http.ts'
 
 const Name = z.string().regex(NAME, 'must be 1 to 64 of A-Z a-z 0-9 _ . -')
 const Id = z
@@ -73,6 +73,7 @@ export function agentTasks({ tasks, admission }: Pick<Deps, 'tasks' | 'admission
       '/v1/tasks',
       describeRoute({
         summary: 'Give a task away',
+        parameters: [IDEMPOTENCY_KEY],
         description: 'The channel `agent:tasks` tells of it, `agent:events` of its end.',
         responses: replies(201, 'The task', Task),
       }),

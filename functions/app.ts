@@ -3,11 +3,11 @@ import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import { requestId } from 'hono/request-id'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import { generateSpecs } from 'hono-openapi'
 import { HubError, toHubError } from '../shared/errors.ts'
 import type { App, Deps } from './deps.ts'
 import { health } from './health.ts'
 import { table } from './index.ts'
+import { describeApp } from './openapi.ts'
 
 export interface AppOptions {
   /** Names of the table; all of them by default. */
@@ -61,19 +61,7 @@ export function createApp(
   }
   let document: Promise<unknown> | undefined
   return app.get('/openapi.json', async (c) => {
-    document ??= generateSpecs(app, {
-      documentation: {
-        openapi: '3.1.0',
-        info: {
-          title: 'redis-ai-hub',
-          description: 'The AI back end next to your Redis.',
-          version: deps.version,
-          license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
-        },
-        components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
-        security: [{ key: [] }],
-      },
-    })
+    document ??= describeApp(app, deps.version)
     return c.json(await document)
   })
 }

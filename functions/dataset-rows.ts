@@ -8,7 +8,7 @@ import { HubError } from '../shared/errors.ts'
 import { readItems } from './dataset-body.ts'
 import { Time, toMs, toRange } from './dataset-time.ts'
 import type { App, Deps } from './deps.ts'
-import { admitted, json, query, replies } from './http.ts'
+import { admitted, IDEMPOTENCY_KEY, json, query, replies } from './http.ts'
 
 const Id = z
   .string()
@@ -70,6 +70,7 @@ export function datasetRows({
       '/v1/datasets/:name/rows',
       describeRoute({
         summary: 'Record up to 1,000 rows: an array, or one a line',
+        parameters: [IDEMPOTENCY_KEY],
         description:
           'A row without an id gets a random one, with an Idempotency-Key always the same one. A dataset begins with its first row.',
         requestBody: arrayOrLines(Row),

@@ -29,6 +29,7 @@ import type { Models } from '../shared/inference/models.ts'
 import type { Oip } from '../shared/inference/oip.ts'
 import type { Pipelines } from '../shared/inference/pipelines/pipelines.ts'
 import type { Serving } from '../shared/inference/serving.ts'
+import type { Locks } from '../shared/locks/locks.ts'
 import type { Budgets } from '../shared/metering/budgets.ts'
 import type { Usage } from '../shared/metering/usage.ts'
 import type { Breakers } from '../shared/models/breakers.ts'
@@ -75,6 +76,7 @@ export interface Deps {
   modelRoutes: ModelRoutes
   modelRouter: ModelRouter
   breakers: Breakers
+  locks: Locks
   budgets: Budgets
   usage: Usage
   prompts: Prompts

@@ -4,6 +4,8 @@ import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import type { Admission } from '../shared/admission.ts'
 import { HubError } from '../shared/errors.ts'
+import { NAME } from '../shared/keys.ts'
+import type { Fence } from '../shared/locks/fence.ts'
 import type { App } from './deps.ts'
 
 /** The caller's claim, checked without Redis: for the hot path, which asks Redis about it in its own wave. */
@@ -66,6 +68,50 @@ export function query<Schema extends z.ZodType>(schema: Schema) {
   }
   return Object.assign(middleware, { [uniqueSymbol]: { target: 'query' as const, ...resolver(schema) } })
 }
+
+/** The lock that the caller of a write holds, of `x-hub-lock: <name>=<token>`. Throws 400. */
+export function fenceOf(c: Context): Fence | undefined {
+  const text = c.req.header('x-hub-lock')
+  if (text === undefined) return undefined
+  const [, lock = '', digits] = /^(.+)=([1-9]\d{0,15})$/.exec(text) ?? []
+  const token = Number(digits)
+  if (NAME.test(lock) && Number.isSafeInteger(token)) return { lock, token }
+  const message =
+    'x-hub-lock: must be the name of a lock and your token, as in `x-hub-lock: orders=1790000000001`'
+  throw new HubError({ code: 'invalid_value', status: 400, message, param: 'x-hub-lock' })
+}
+
+/** The version that a write goes with, of `If-Match: "3"`; none for `*`. Throws 400. */
+export function ifMatchOf(c: Context): number | undefined {
+  const text = c.req.header('if-match')?.trim()
+  if (text === undefined || text === '*') return undefined
+  const [, digits] = /^"?(\d{1,15})"?$/.exec(text) ?? []
+  if (digits !== undefined) return Number(digits)
+  const message = 'if-match: must be one version, as in `If-Match: "3"`'
+  throw new HubError({ code: 'invalid_value', status: 400, message, param: 'if-match' })
+}
+
+/** For `describeRoute`: the route's write honours `ifMatchOf`. */
+export const IF_MATCH = {
+  ...{ in: 'header', name: 'If-Match', schema: { type: 'string' } },
+  description: 'the version that you read: 412 `version_conflict` where there is another by now',
+} as const
+
+/** For `describeRoute`: the route does once what it is asked twice with the same one. */
+export const IDEMPOTENCY_KEY = {
+  in: 'header',
+  name: 'Idempotency-Key',
+  schema: { type: 'string' },
+  description: 'with the same one the call may be repeated',
+} as const
+
+/** For `describeRoute`: the route's write honours `fenceOf`. */
+export const HUB_LOCK = {
+  in: 'header',
+  name: 'x-hub-lock',
+  schema: { type: 'string' },
+  description: '`<lock>=<token>`: 412 `lock_lost` where a later holder of the lock wrote',
+} as const
 
 /** A successful reply for the OpenAPI document. */
 export const replies = (status: 200 | 201, description: string, schema: z.ZodType) => ({

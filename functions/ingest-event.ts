@@ -12,7 +12,7 @@ import type { App, Deps } from './deps.ts'
 import { type EventBody, readEventBody, readLines } from './event-body.ts'
 import { eventDead } from './event-dead.ts'
 import { eventStreams, Stream } from './event-streams.ts'
-import { admitted, query, replies } from './http.ts'
+import { admitted, IDEMPOTENCY_KEY, query, replies } from './http.ts'
 import { queues } from './queues.ts'
 import { type ScheduleDeps, schedules } from './schedules.ts'
 import { type WebhookDeps, webhooks } from './webhooks.ts'
@@ -79,6 +79,7 @@ export function ingestEvent(deps: EventDeps) {
       '/v1/events/:stream',
       describeRoute({
         summary: 'Send events: CloudEvents, plain JSON, or one event a line',
+        parameters: [IDEMPOTENCY_KEY],
         description:
           'The reply comes once Redis has them. A batch is stored as a whole or not at all; lines are stored in parts of up to 1,000 while they come. An event with the same source and id as one of the last day is a duplicate. With an Idempotency-Key, events without an id can be sent again.',
         requestBody: {

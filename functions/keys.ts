@@ -6,7 +6,7 @@ import type { HubKeyRecord } from '../shared/hub-keys.ts'
 import { NAME } from '../shared/keys.ts'
 import { CHANNEL_PATTERN } from '../shared/realtime/channel-access.ts'
 import type { App, Deps } from './deps.ts'
-import { admitted, json, query, replies } from './http.ts'
+import { admitted, IDEMPOTENCY_KEY, json, query, replies } from './http.ts'
 
 const Tenant = z.string().regex(NAME, 'must be 1 to 64 of A-Z a-z 0-9 _ . -')
 
@@ -80,7 +80,11 @@ export function keys({ hubKeys, admission, budgets }: Pick<Deps, 'hubKeys' | 'ad
   return new Hono<App>()
     .post(
       '/v1/keys',
-      describeRoute({ summary: 'Make a hub key', responses: replies(201, 'The key', KeyOnce) }),
+      describeRoute({
+        summary: 'Make a hub key',
+        parameters: [IDEMPOTENCY_KEY],
+        responses: replies(201, 'The key', KeyOnce),
+      }),
       admin,
       json(NewKey),
       async (c) => {

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { Caller } from '../shared/admission.ts'
 import { HubError } from '../shared/errors.ts'
 import type { App, Deps } from './deps.ts'
-import { admitted, json, query, replies } from './http.ts'
+import { admitted, fenceOf, HUB_LOCK, IDEMPOTENCY_KEY, json, query, replies } from './http.ts'
 
 const NewFacts = z
   .preprocess(
@@ -49,6 +49,8 @@ export function knowledge({ knowledge, admission }: Pick<Deps, 'knowledge' | 'ad
         description:
           'All of them are written or none. `Idempotency-Key` makes a repeated write one write. 409 `version_conflict` where a condition does not hold.',
         parameters: [
+          IDEMPOTENCY_KEY,
+          HUB_LOCK,
           {
             ...{ name: 'if_versions', in: 'query', style: 'deepObject', explode: true },
             description: 'only where the field has this version; 0: where it is not there',
@@ -65,6 +67,7 @@ export function knowledge({ knowledge, admission }: Pick<Deps, 'knowledge' | 'ad
         return c.json(
           await knowledge.put(tenant, c.req.param('topic'), c.req.valid('json'), {
             ...{ by: authorOf(c.var.caller), ifVersions: versionsOf(c.req.query()), defer: c.env.defer },
+            fence: fenceOf(c),
             once: key === undefined ? undefined : `${keyId ?? ''}/${key}`,
           }),
         )

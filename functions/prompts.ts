@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { NAME } from '../shared/keys.ts'
 import { VARIABLE_NAME, VARIABLE_TYPES } from '../shared/prompts/prompt-template.ts'
 import type { App, Deps } from './deps.ts'
-import { admitted, json, query, replies } from './http.ts'
+import { admitted, fenceOf, HUB_LOCK, IDEMPOTENCY_KEY, json, query, replies } from './http.ts'
 
 const Label = z.string().regex(NAME, 'must be 1 to 64 of A-Z a-z 0-9 _ . -')
 
@@ -92,6 +92,7 @@ export function prompts({ prompts, admission }: Pick<Deps, 'prompts' | 'admissio
       '/v1/prompts/:name',
       describeRoute({
         summary: 'Add a version of a prompt',
+        parameters: [IDEMPOTENCY_KEY, HUB_LOCK],
         responses: replies(201, 'The version', Version),
       }),
       member,
@@ -99,7 +100,8 @@ export function prompts({ prompts, admission }: Pick<Deps, 'prompts' | 'admissio
       async (c) => {
         const { tenant } = c.var.caller
         const name = c.req.param('name')
-        const added = await prompts.put(tenant, name, c.req.valid('json'), c.req.header('idempotency-key'))
+        const key = c.req.header('idempotency-key')
+        const added = await prompts.put(tenant, name, c.req.valid('json'), key, fenceOf(c))
         return c.json(added, 201, { Location: `/v1/prompts/${name}?version=${added.version}` })
       },
     )

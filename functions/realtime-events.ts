@@ -1,7 +1,9 @@
+import type { Context } from 'hono'
 import { HubError, toHubError } from '../shared/errors.ts'
 import type { Reader } from '../shared/realtime/reader.ts'
 import type { RealtimeMessage } from '../shared/realtime/realtime.ts'
 import { justBefore, parseStreamId } from '../shared/realtime/stream-ids.ts'
+import type { App } from './deps.ts'
 
 /** Comments tell a channel on which nothing happens from a connection that is dead. */
 const HEARTBEAT_MS = 15_000
@@ -11,6 +13,25 @@ const RETRY_MS = 1_000
 const encoder = new TextEncoder()
 /** All readers of an instance are handed the same bytes. */
 const encoded = new WeakMap<RealtimeMessage, Uint8Array<ArrayBuffer>>()
+
+/** Server-sent events of a reader; the rim is kept awake until it has left. */
+export function sendEvents(
+  c: Context<App>,
+  reader: Reader,
+  checks: Pick<EventStreamOptions, 'check' | 'checkAfterMs'>,
+): Response {
+  const over = Promise.withResolvers<void>()
+  c.env.defer(over.promise)
+  const events = toEventStream({
+    ...{ ...checks, reader, signal: c.req.raw.signal },
+    onEnd: () => reader.leave().then(over.resolve, () => over.resolve()), // what it left behind expires
+  })
+  return c.body(events, 200, {
+    'Content-Type': 'text/event-stream; charset=utf-8',
+    'Cache-Control': 'no-cache, no-transform',
+    'X-Accel-Buffering': 'no', // nginx would wait for more
+  })
+}
 
 export interface EventStreamOptions {
   reader: Reader
@@ -88,9 +109,9 @@ function encode(message: RealtimeMessage): Uint8Array {
 }
 
 /** What others wrote into the stream may hold line ends. */
-function toEvent({ id, type, data, kept }: Partial<RealtimeMessage> & { data: string }): string {
+function toEvent({ id, publicId = id, type, data, kept }: Partial<RealtimeMessage> & { data: string }): string {
   const name = type ? `event: ${type.replace(/[\r\n]/g, ' ')}\n` : ''
-  const head = id && kept !== false ? `${name}id: ${id}\n` : name
+  const head = publicId && kept !== false ? `${name}id: ${publicId}\n` : name
   return `${head}data: ${data.replace(/\r\n|\r|\n/g, '\ndata: ')}\n\n`
 }
 

@@ -14,8 +14,8 @@ import { PRESENT_NAME } from '../shared/realtime/presence.ts'
 import { MESSAGE_TYPE } from '../shared/realtime/realtime.ts'
 import { createRecall } from '../shared/recall.ts'
 import type { App, Deps } from './deps.ts'
-import { admitted, json, query, replies } from './http.ts'
-import { startOf, toEventStream } from './realtime-events.ts'
+import { admitted, IDEMPOTENCY_KEY, json, query, replies } from './http.ts'
+import { sendEvents, startOf } from './realtime-events.ts'
 
 const As = z.string().regex(PRESENT_NAME, 'must be 1 to 64 of A-Z a-z 0-9 _ . @ -')
 
@@ -126,18 +126,9 @@ export function realtime({ realtime, readers, presence, channelTokens, admission
         const grant = await admitReader(c, channel, token, as)
         const after = startOf(c.req.header('last-event-id') || last_event_id, since)
         const reader = await readers.open(grant.tenant, channel, { after, as })
-        const over = Promise.withResolvers<void>()
-        c.env.defer(over.promise)
-        const events = toEventStream({
-          ...{ reader, signal: c.req.raw.signal },
+        return sendEvents(c, reader, {
           check: () => check(grant, channel),
           checkAfterMs: nextCheck(grant),
-          onEnd: () => reader.leave().then(over.resolve, () => over.resolve()), // what it left behind expires
-        })
-        return c.body(events, 200, {
-          'Content-Type': 'text/event-stream; charset=utf-8',
-          'Cache-Control': 'no-cache, no-transform',
-          'X-Accel-Buffering': 'no', // nginx would wait for more
         })
       },
     )
@@ -145,6 +136,7 @@ export function realtime({ realtime, readers, presence, channelTokens, admission
       '/v1/realtime/:channel',
       describeRoute({
         summary: 'Publish a message',
+        parameters: [IDEMPOTENCY_KEY],
         responses: replies(201, 'Its id', z.object({ id: z.string() })),
       }),
       admit,

@@ -8,7 +8,7 @@ import { TEXT_TYPES } from '../shared/retrieval/extract-text.ts'
 import type { Index } from '../shared/retrieval/indexes.ts'
 import type { App, Deps } from './deps.ts'
 import { DocumentBody, DocumentsBody, readDocument, readDocuments } from './documents-body.ts'
-import { admitted, json, query, replies } from './http.ts'
+import { admitted, IDEMPOTENCY_KEY, json, query, replies } from './http.ts'
 import { JobReply, toJobReply } from './search-jobs.ts'
 
 const Written = z.object({
@@ -51,6 +51,7 @@ export function searchDocuments(
       '/v1/indexes/:index/documents',
       describeRoute({
         summary: 'Write documents: all are checked and embedded first, then each is replaced as a whole',
+        parameters: [IDEMPOTENCY_KEY],
         description:
           'Equal content is not embedded again, so that a call may be repeated: documents are known by their id. One without an id gets a random one, with an Idempotency-Key always the same one.',
         requestBody: {

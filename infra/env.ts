@@ -1,9 +1,14 @@
 import { z } from 'zod'
+import { parseRedisUrl, REDIS_URL_FORMATS } from '../shared/drivers/redis-resp-url.ts'
 
 const seconds = z.coerce.number().int().positive()
 
 /** An unset variable and an empty one are the same: compose files and dashboards leave empty ones behind. */
 const text = (description: string) => z.string().optional().describe(description)
+
+const respUrl = z
+  .string()
+  .refine((url) => parseRedisUrl(url) !== undefined, `must look like ${REDIS_URL_FORMATS}`)
 
 const json = <Schema extends z.ZodType>(schema: Schema) =>
   z
@@ -29,10 +34,11 @@ export const Env = z
       .string()
       .default('127.0.0.1')
       .describe('Address of the Node server. Other than loopback it needs `HUB_ADMIN_KEY`.'),
-    REDIS_URL: z
-      .url({ protocol: /^rediss?$/, error: 'must look like redis://user:password@host:6379' })
+    REDIS_URL: respUrl
       .optional()
-      .describe('A Redis over RESP. Without any Redis, `npm start` finds or fetches one and runs it.'),
+      .describe(
+        'A Redis over RESP: `redis://user:password@host:6379`, `redis+sentinel://user:password@host:26379,host:26379/mymaster`, `redis+cluster://user:password@host:6379,host:6379`; `rediss…` for TLS. Without any Redis, `npm start` finds or fetches one and runs it.',
+      ),
     UPSTASH_REDIS_REST_URL: z
       .url({ protocol: /^https?$/ })
       .optional()
@@ -46,7 +52,9 @@ export const Env = z
       ),
     UPSTASH_VECTOR_REST_TOKEN: text('Its token.'),
     HUB_CACHE_REDIS_URL: z
-      .url({ protocol: /^(rediss?|https?)$/ })
+      .union([z.url({ protocol: /^https?$/ }), respUrl], {
+        error: `must look like ${REDIS_URL_FORMATS}, or https://…`,
+      })
       .optional()
       .describe(
         'A second Redis for what may be evicted (`allkeys-lfu`); by RESP, or by HTTP with `HUB_CACHE_REDIS_TOKEN`.',
@@ -155,8 +163,7 @@ export const Env = z
       .min(1024)
       .default(20 * 1024 * 1024)
       .describe('Bound of a request body.'),
-    HUB_REDISAI_URL: z
-      .url({ protocol: /^rediss?$/, error: 'must look like redis://user:password@host:6379' })
+    HUB_REDISAI_URL: respUrl
       .optional()
       .describe(
         'A Redis with RedisAI that runs models, in place of ONNX Runtime. Without it `REDIS_URL` runs what ONNX Runtime does not, where it has RedisAI.',
@@ -196,8 +203,18 @@ export const Env = z
       .int()
       .min(1)
       .max(64)
-      .default(1)
-      .describe('Over how many keys a new index spreads its vectors: 1, or 8 on a Redis Cluster.'),
+      .optional()
+      .describe(
+        'Over how many keys a new index spreads its vectors; by default 1, and 8 on a Redis Cluster.',
+      ),
+    HUB_DRAIN_SECONDS: z.coerce
+      .number()
+      .min(0)
+      .max(600)
+      .default(0)
+      .describe(
+        'At SIGTERM, behind a load balancer: how long the Node server serves on while `/readyz` says `draining`, and then how long it leaves idle connections open.',
+      ),
     HUB_DATA_DIR: z.string().default('.data').describe('Where the local Redis keeps its data.'),
     HUB_REDIS_CALLS: z.coerce
       .number()

@@ -1,6 +1,7 @@
 /** The Node rim: `npm start`. Finds or starts a Redis, serves every function on one port. */
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import type { Server } from 'node:http'
 import { join } from 'node:path'
 import { serve } from '@hono/node-server'
 import { createDictionary } from '../shared/drivers/dictionary-english.ts'
@@ -10,6 +11,7 @@ import { createPdfUnpdf } from '../shared/drivers/pdf-unpdf.ts'
 import { createRuntimeOnnx } from '../shared/drivers/runtime-onnx.ts'
 import { createTokenizerGpt } from '../shared/drivers/tokenizer-gpt.ts'
 import { createDeferred } from './deferred.ts'
+import { createDrain } from './drain.ts'
 import { type Env, readEnv } from './env.ts'
 import { findRedisServer } from './local-redis/find-redis.ts'
 import { startRedis } from './local-redis/run-redis.ts'
@@ -17,6 +19,9 @@ import { log } from './log.ts'
 import { wire } from './wire.ts'
 
 const say = (line: string) => console.log(line)
+
+/** Longer than balancers keep an idle connection (nginx and AWS: 60 s): a request never meets a close on its way. */
+const KEEP_ALIVE_MS = 75_000
 
 async function main() {
   const env = readEnv(process.env)
@@ -48,16 +53,20 @@ async function main() {
   await hub.app.request('/readyz', { headers: { host: 'localhost' } }, { defer }) // connects before the first request does
   const server = serve(
     {
-      fetch: (request, { incoming }) =>
-        hub.app.fetch(request, { defer, clientAddress: incoming.socket.remoteAddress }),
+      fetch: (request, { incoming }) => {
+        const reply = hub.app.fetch(request, { defer, clientAddress: incoming.socket.remoteAddress })
+        return drain.isDraining && new URL(request.url).pathname === '/readyz' ? draining(reply) : reply
+      },
       port: env.PORT,
       hostname: env.HOST,
+      serverOptions: { keepAliveTimeout: KEEP_ALIVE_MS },
     },
     ({ port }) => {
       const host = env.HOST.includes(':') ? `[${env.HOST}]` : env.HOST
       say(`redis-ai-hub is ready: http://${host}:${port}`)
     },
   )
+  const drain = createDrain({ server: server as Server, seconds: env.HUB_DRAIN_SECONDS })
   const stopping = new AbortController()
   const work = hub.work(stopping.signal)
   server.on('error', (error: NodeJS.ErrnoException) => {
@@ -65,20 +74,26 @@ async function main() {
     fail(new Error(taken ? `Port ${env.PORT} is taken: set PORT to another one.` : error.message))
   })
 
-  /** Lets running requests and deferred work end, within ten seconds. */
+  /** Lets balancers notice, then running requests and deferred work end, within ten seconds more. */
   let isStopping = false
   async function stop() {
     if (isStopping) return
     isStopping = true
-    setTimeout(() => process.exit(1), 10_000).unref()
+    setTimeout(() => process.exit(1), 2_000 * env.HUB_DRAIN_SECONDS + 10_000).unref()
+    await drain.announce()
     stopping.abort()
-    await Promise.all([new Promise((closed) => server.close(closed)), work])
+    await Promise.all([drain.close(), work])
     await settled()
     await hub.close()
     await local?.stop()
     process.exit(0)
   }
   process.on('SIGTERM', stop).on('SIGINT', stop)
+}
+
+/** What `/readyz` said, for balancers that ask it. */
+async function draining(reply: Response | Promise<Response>) {
+  return Response.json({ ...(await (await reply).json()), status: 'draining' }, { status: 503 })
 }
 
 async function startLocal(env: Env) {

@@ -49,7 +49,7 @@ export function createWorker({ modelRuntime }: { modelRuntime?: ModelRuntime } =
 
 /** A TCP connection cannot be used by another request than the one that opened it. */
 const connects = ({ REDIS_URL, HUB_CACHE_REDIS_URL }: Bindings) =>
-  Boolean(REDIS_URL) || /^rediss?:/.test(String(HUB_CACHE_REDIS_URL))
+  Boolean(REDIS_URL) || /^rediss?(\+\w+)?:/.test(String(HUB_CACHE_REDIS_URL))
 
 function watch(response: Response): { response: Response; over: Promise<void> } {
   if (!response.body) return { response, over: Promise.resolve() }

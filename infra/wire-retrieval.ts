@@ -3,6 +3,7 @@ import type { Admission } from '../shared/admission.ts'
 import type { CacheRoom } from '../shared/cache-room.ts'
 import { createEmbedder, type EmbedderOptions } from '../shared/drivers/embedder.ts'
 import { createEmbedderModel } from '../shared/drivers/embedder-model.ts'
+import { parseRedisUrl } from '../shared/drivers/redis-resp-url.ts'
 import { createVectorsDetect } from '../shared/drivers/vectors-detect.ts'
 import { createVectorsRedisearch } from '../shared/drivers/vectors-redisearch.ts'
 import { createVectorsUpstash } from '../shared/drivers/vectors-upstash.ts'
@@ -59,7 +60,8 @@ export function wireRetrieval(wired: Wired) {
   const documentSweeps = createDocumentSweeps(stored)
   const documents = createDocuments({ ...stored, documentSweeps })
   const sweeps = createSweeps({ ...stored, documentSweeps })
-  const indexes = createIndexes({ ...stored, partitions: env.HUB_INDEX_PARTITIONS })
+  const isCluster = parseRedisUrl(env.REDIS_URL ?? '')?.topology === 'cluster'
+  const indexes = createIndexes({ ...stored, partitions: env.HUB_INDEX_PARTITIONS ?? (isCluster ? 8 : 1) })
   const extractText = createExtractText({ readPdf: rim.readPdf })
   const search = createSearch({ redis, admission, indexes, documents, embeddings, vectors })
   const semanticCache = createSemanticCache({

@@ -47,6 +47,7 @@ import { wireFeatures } from './wire-features.ts'
 import { wireInference } from './wire-inference.ts'
 import { wireJobs } from './wire-jobs.ts'
 import { wirePipelines } from './wire-pipelines.ts'
+import { wirePlatform } from './wire-platform.ts'
 import { wireRealtime } from './wire-realtime.ts'
 import { wireRetrieval } from './wire-retrieval.ts'
 import { wireSchedules } from './wire-schedules.ts'
@@ -184,6 +185,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     ...{ redis, secrets, outgoing, admission, documents, indexes, env, rim, clock },
     ...{ agentMail, intake: events.deps.intake, extractText: retrieval.deps.extractText },
   })
+  const platform = wirePlatform({ redis, env, rim })
   const app = createApp(
     {
       ...{ redis, clock, admission, log, version: packageJson.version },
@@ -204,6 +206,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
       ...pipelines.deps,
       ...realtime.deps,
       ...agents.deps,
+      ...platform.deps,
       ask,
       httpGateway: createHttpGateway({
         ...{ redis, cacheRedis, admission, limits, outgoing, clock },

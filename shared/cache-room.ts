@@ -1,5 +1,6 @@
 import type { Clock } from './ports/clock.ts'
-import type { Redis } from './ports/redis.ts'
+import type { Redis, Reply } from './ports/redis.ts'
+import { send } from './send.ts'
 
 /** Whether the cache may grow. */
 export interface CacheRoom {
@@ -32,11 +33,20 @@ export function createCacheRoom({
     async look() {
       if (!shared || clock.now() - lookedAt < EVERY_MS) return
       lookedAt = clock.now()
-      const [info] = await redis.wave([['INFO', 'memory']], { timeoutMs: 1_000 }).catch(() => [null])
-      if (typeof info !== 'string') return // not every service tells
-      const bytes = (field: string) => Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(info)?.[1] ?? 0)
-      const most = bytes('maxmemory')
-      free = most === 0 || bytes('used_memory') < SHARE * most
+      const ask = (near: string) => send(redis, ['INFO', 'memory'], { timeoutMs: 1_000, near })
+      const all = await redis
+        .nodes({ timeoutMs: 1_000 })
+        .then((nodes) => Promise.all(nodes.map(ask)))
+        .catch((): Reply[] => [])
+      // Not every service tells.
+      const infos = all.filter((info): info is string => typeof info === 'string')
+      if (infos.length > 0) free = infos.every(hasRoom)
     },
   }
+}
+
+function hasRoom(info: string): boolean {
+  const bytes = (field: string) => Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(info)?.[1] ?? 0)
+  const most = bytes('maxmemory')
+  return most === 0 || bytes('used_memory') < SHARE * most
 }

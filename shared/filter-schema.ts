@@ -10,12 +10,14 @@ const Comparison = z.strictObject({
 })
 
 /** OpenAI's filter objects. */
-export const FilterSchema: z.ZodType<Filter, Filter> = z.union([
-  Comparison,
-  z.strictObject({
-    type: z.enum(['and', 'or']),
-    get filters() {
-      return z.array(FilterSchema).max(100)
-    },
-  }),
-])
+export const FilterSchema: z.ZodType<Filter, Filter> = z
+  .union([
+    Comparison,
+    z.strictObject({
+      type: z.enum(['and', 'or']),
+      get filters() {
+        return z.array(FilterSchema).max(100)
+      },
+    }),
+  ])
+  .meta({ id: 'Filter' })

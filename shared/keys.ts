@@ -356,46 +356,77 @@ export function scheduleKeys(tenant: string, name: string) {
   return { schedule, seen: `{${schedule}}:seen` }
 }
 
-/** String: the fencing token of whoever holds a lock, with its expiry; string: the highest token that was ever given. Pub/sub channel: it is free. */
+/**
+ * String, for as long as somebody holds the lock: the fencing token, and who; string: the highest token that was ever given. Sorted sets of those
+ * who wait (operation ids): by when they came (Unix µs), by until when they are believed to (Unix ms). Pub/sub channel: whose turn it is.
+ */
 export function lockKeys(tenant: string, name: string) {
   const lock = `${prefix(tenant)}lock:${name}`
   return {
     lock,
     fence: `{${lock}}:fence`,
+    waiting: `{${lock}}:waiting`,
+    alive: `{${lock}}:alive`,
     freed: `{${lock}}:freed`,
-    operation: (operation: string) => `{${lock}}:op:${escapeId(operation)}`,
   }
 }
 
-/** Hash of a service: instance → where it is and until when it is taken for alive (JSON). */
+/** How long a queue is kept in which nobody moves. */
+export const LOCK_QUEUE_TTL_MS = 60_000
+
+/** Hash of a service: instance → until when it is taken for alive, and where it is (JSON); what fences it. */
 export const serviceKey = (tenant: string, name: string) => `${prefix(tenant)}service:${name}`
 
 /** Sorted set of a tenant's services, all with score 0. */
 export const servicesKey = (tenant: string) => `${prefix(tenant)}services`
 
-/** Hash: values and version of a configuration, and what fences it; stream: its versions. Pub/sub channel: it changed. */
+/**
+ * Hash: number of a configuration's newest version, what is said of each, and what fences it; stream: its versions; string: what an operation
+ * came to. Pub/sub channel: it changed.
+ */
 export function configKeys(tenant: string, namespace: string) {
   const config = `${prefix(tenant)}config:${namespace}`
-  return { config, history: `{${config}}:history`, changed: `{${config}}:changed` }
+  return {
+    config,
+    history: `{${config}}:history`,
+    changed: `{${config}}:changed`,
+    operation: (operation: string) => `{${config}}:op:${escapeId(operation)}`,
+  }
 }
 
 /** Sorted set of a tenant's configurations, all with score 0. */
 export const configsKey = (tenant: string) => `${prefix(tenant)}configs`
 
-/** Hash: sessions of one user, by the SHA-256 of their ids (JSON). `user` is a hash of the user's name: session ids begin with it. */
-export const sessionsKey = (tenant: string, user: string) => `${prefix(tenant)}session:${user}`
+/**
+ * Hash: sessions of one user, their ids as SHA-256 alone; string: which one a creation under an operation id made. `user` is a hash of the user's
+ * name: session ids hold it.
+ */
+export function sessionKeys(tenant: string, user: string) {
+  const sessions = `${prefix(tenant)}session:${user}`
+  return { sessions, made: (operation: string) => `{${sessions}}:made:${operation}` }
+}
 
-/** Hash: preferences of a user (JSON values), their version, and what fences them. */
+/** String: hash of the session that was asked for under an operation id. */
+export const sessionOperationKey = (tenant: string, operation: string) =>
+  `${prefix(tenant)}sessions:op:${operation}`
+
+/** Hash: preferences of a user (JSON Pointer → JSON), their version, and what fences them. */
 export const preferencesKey = (tenant: string, user: string) => `${prefix(tenant)}prefs:${escapeId(user)}`
 
-/** Hash of a tenant: preference → its type (JSON). */
+/** String: what preferences a tenant's users have (JSON). */
 export const preferenceTypesKey = (tenant: string) => `${prefix(tenant)}prefs-types`
 
 /** Stream of the whole hub: administrative acts. */
 export const AUDIT_STREAM = 'audit'
 
+/** Hash: how the acts of a UTC day (`2027-03-01`) ended, by their ids in that stream (JSON). */
+export const auditOutcomesKey = (day: string) => `{${AUDIT_STREAM}}:outcomes:${day}`
+
 /** Hash of the whole hub: tenant → its erasure (JSON), kept after it. */
 export const ERASURES_KEY = 'erasures'
+
+/** Sorted set of the whole hub: tenants to erase, by when somebody goes on with it (Unix ms). */
+export const ERASURES_DUE_KEY = `{${ERASURES_KEY}}:due`
 
 /** Globs of all keys of a tenant that is not the default one, for SCAN. */
 export const tenantKeyGlobs = (tenant: string) => [
@@ -439,6 +470,24 @@ export const redisaiKeys = {
   ttlSeconds: 86_400,
 }
 
+/** Glob of a tenant's models there, for SCAN: what is unique for their bytes begins with the tenant. */
+export const redisaiModels = (tenant: string) => `{redisai}:${escapeGlob(tenant)}/*`
+
+/** Keys of the whole hub; `{K}:…` of one of them is too. A tenant's erasure leaves them and removes its members (`shared/tenants/hub-members.ts`). */
+export const HUB_KEYS: readonly string[] = [
+  ...[TENANTS_KEY, ROUTES_KEY, BREAKERS_KEY, SWEEPS_KEY, QUESTIONS_KEY, EMBED_STREAM, HANDLED_STREAMS_KEY],
+  ...[QUEUES_KEY, AGENTS_DUE_KEY, MEMORIES_DUE_KEY, TASK_TENANTS_KEY, DELIVERIES_STREAM, ALERTING_TENANTS_KEY],
+  ...[SCHEDULES_DUE_KEY, AUDIT_STREAM, ERASURES_KEY],
+]
+
+/** Whose a key is: null for a key of the whole hub. What begins like no other tenant's is the default tenant's. */
+export function tenantOfKey(key: string): string | null {
+  const [, tenant] = /^\{?t:([A-Za-z0-9_.-]+):/.exec(key) ?? []
+  if (tenant !== undefined) return tenant
+  const base = /^\{([^}]*)\}/.exec(key)?.[1] ?? key
+  return HUB_KEYS.includes(base) || key.startsWith(redisaiKeys.routing) ? null : DEFAULT_TENANT
+}
+
 /** Keys of the vectors port. A chunk's name is `<document id>#<version>.<n>`, the same wherever it is a member. */
 export const vectorKeys: VectorKeys = {
   chunk: (index, chunk) => vectorKeys.chunkPrefix(index) + chunkName(chunk),
@@ -458,7 +507,8 @@ export const vectorKeys: VectorKeys = {
     `{${prefix(index.tenant)}attr:${index.name}:${partition}}:tag:${escapeId(field)}:${escapeId(value)}`,
   numbered: (index, partition, field) =>
     `{${prefix(index.tenant)}attr:${index.name}:${partition}}:number:${escapeId(field)}`,
-  name: ({ tenant, name }) => `${tenant}:${name}`,
+  name: ({ tenant, name }) => vectorKeys.namePrefix(tenant) + name,
+  namePrefix: (tenant) => `${tenant}:`,
 }
 
 function chunkName({ documentId, version, n }: ChunkRef): string {

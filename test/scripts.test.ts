@@ -20,6 +20,7 @@ import {
   knowledgeKeys,
   langgraphKeys,
   langgraphThreadsKey,
+  lockKeys,
   longMemoryKeys,
   modelKeys,
   promptKey,
@@ -151,6 +152,9 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
     agentKeys(tenant, 'planner').operation('a:{b}'),
   ],
   'settle-due': () => [AGENTS_DUE_KEY],
+  'acquire-lock': (tenant) => lock(tenant, 'lock', 'fence', 'waiting', 'alive'),
+  'renew-lock': (tenant) => lock(tenant, 'lock', 'fence'),
+  'release-lock': (tenant) => lock(tenant, 'lock', 'fence', 'waiting', 'alive'),
   breaker: (tenant) => [breakerKey(tenant, 'ollama/llama3:{8b}#main')],
 }
 
@@ -168,6 +172,11 @@ type AgentKey = Exclude<keyof ReturnType<typeof agentKeys>, 'operation' | 'seen'
 
 const agent = (tenant: string, ...names: AgentKey[]) => {
   const keys = agentKeys(tenant, 'planner')
+  return names.map((name) => keys[name])
+}
+
+const lock = (tenant: string, ...names: ('lock' | 'fence' | 'waiting' | 'alive')[]) => {
+  const keys = lockKeys(tenant, 'orders')
   return names.map((name) => keys[name])
 }
 

@@ -1,20 +1,16 @@
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { closeSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join, resolve } from 'node:path'
-import type { Duplex } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { createClient } from '@redis/client'
 import { type DataLock, lockData } from './data-lock.ts'
+import { launchRedis, type RedisProcess } from './launch-redis.ts'
 import type { RedisServer } from './redis-server.ts'
 
 export interface StartOptions {
   server: RedisServer
   directory: string
-  /** 6379 if it is free, else any; 0 is any; another number is that port or an error. */
+  /** 6379 if it is free, else any; 0 is any; another number is that port or a `PortTakenError`. */
   port?: number
   /** Without one: kept from the last start on this data, so that other hubs' REDIS_URL stays right; else random. */
   password?: string
@@ -23,17 +19,34 @@ export interface StartOptions {
   report?: (line: string) => void
   /** More of redis-server's own arguments. */
   args?: string[]
+  /** More lines of redis.conf. Unlike `args`, `ps` does not show them. */
+  config?: string
+  /** Serves TLS only, to clients without a certificate of their own. */
+  tls?: ServerTls
 }
 
-export interface LocalRedis {
+/** In PEM; `ca` signed `cert`, or is it. */
+export interface ServerTls {
+  cert: string
+  key: string
+  ca: string
+}
+
+export interface LocalRedis extends RedisProcess {
+  /** `redis://`, or `rediss://` with `tls`. */
   url: string
   port: number
   password: string
-  /** Of redis-server itself. */
-  pid: number
-  /** Settles when Redis has ended, whoever ended it. */
-  exited: Promise<void>
-  stop(): Promise<void>
+}
+
+export class PortTakenError extends Error {
+  override name = 'PortTakenError'
+  readonly port: number
+
+  constructor(port: number) {
+    super(`Port ${port} is taken: choose another for Redis`)
+    this.port = port
+  }
 }
 
 /**
@@ -43,7 +56,7 @@ export interface LocalRedis {
  * const redis = await startRedis({ server: await findRedisServer(), directory: '.data' })
  */
 export async function startRedis(options: StartOptions): Promise<LocalRedis> {
-  const { server, port, persist = true, report = () => {}, args = [] } = options
+  const { server, port, persist = true, report = () => {}, args = [], config = '', tls } = options
   const directory = resolve(options.directory)
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const lock = persist ? await lockData(directory) : undefined
@@ -54,12 +67,8 @@ export async function startRedis(options: StartOptions): Promise<LocalRedis> {
     const ports = port ? [port] : [port ?? 6379, 0, 0, 0]
     for (const wanted of ports) {
       const redis = await launch({
-        server,
-        directory,
+        ...{ server, directory, password, lock, args, config, tls },
         port: wanted || (await freePort()),
-        password,
-        lock,
-        args,
       })
       if (!redis) {
         report(`Port ${wanted || 'chosen'} is taken`)
@@ -69,9 +78,7 @@ export async function startRedis(options: StartOptions): Promise<LocalRedis> {
       void redis.exited.then(lock?.release)
       return redis
     }
-    throw new Error(
-      port ? `Port ${port} is taken: choose another for Redis` : 'No free port was found for Redis',
-    )
+    throw port ? new PortTakenError(port) : new Error('No free port was found for Redis')
   } catch (error) {
     lock?.release()
     throw error
@@ -85,85 +92,59 @@ interface Launch {
   password: string
   lock: DataLock | undefined
   args: string[]
+  config: string
+  tls: ServerTls | undefined
 }
 
-/** Undefined when the port is taken: asking beforehand would leave a moment for somebody else to take it. */
-async function launch({
-  server,
-  directory,
-  port,
-  password,
-  lock,
-  args,
-}: Launch): Promise<LocalRedis | undefined> {
-  const held = lock?.openForRedis()
-  const script = fileURLToPath(new URL('guard.sh', import.meta.url))
-  // Detached: Ctrl-C in the terminal is for the hub, which still needs Redis to finish.
-  const guard = spawn('/bin/sh', [script, ...commandLine(server, directory, port), '-', ...args], {
-    detached: true,
-    stdio: ['pipe', 'pipe', 'pipe', 'pipe', held ?? 'ignore'],
+/** Undefined when the port is taken. */
+async function launch(options: Launch): Promise<LocalRedis | undefined> {
+  const { server, directory, port, password, lock, args, tls } = options
+  const scheme = tls ? 'rediss' : 'redis'
+  const url = `${scheme}://default:${encodeURIComponent(password)}@127.0.0.1:${port}`
+  const redis = await launchRedis({
+    ...{ server, directory, port, lock, url },
+    ca: tls?.ca,
+    args: ['-', ...args],
+    configuration: configuration(options),
+    readyText: 'Ready to accept connections',
   })
-  if (held !== undefined) closeSync(held)
-  const lifeline = guard.stdio[3] as Duplex
-  guard.once('exit', () => lifeline.destroy())
-  // Not `exit`: Redis writes to the guard's output and may outlive a guard that was killed.
-  const exited = once(guard, 'close').then(() => {})
-  const stop = () => {
-    lifeline.destroy()
-    return exited
-  }
-  const pid = once(lifeline, 'data').then(([line]) => Number(line))
-  for (const stream of [guard.stdin!, lifeline]) stream.on('error', () => {}) // `exited` tells
-  guard.stdin!.end(configuration({ server, directory, port, password, persist: lock !== undefined }))
-
-  // The log says when, rather than the port: while the port is taken, a stranger there would be sent the password.
-  const log = lastLines(guard.stdout!, guard.stderr!)
-  const ready = new Promise((resolve) => {
-    guard.stdout!.on('data', () => log().includes('Ready to accept connections') && resolve('ready'))
-  })
-  const late = sleep(120_000, 'late', { ref: false }) // a long append-only file takes its time to load
-  const outcome = await Promise.race([ready, late, exited])
-  const url = `redis://default:${encodeURIComponent(password)}@127.0.0.1:${port}`
-  if (outcome === 'ready' && (await answers(url)))
-    return { url, port, password, pid: await pid, exited, stop }
-
-  await stop()
-  if (/address already in use|port is already allocated/i.test(log())) return undefined
-  throw new Error(`Redis did not ${outcome ? 'answer' : 'start'}:\n${log()}`)
+  return redis && { ...redis, url, port, password }
 }
 
-function commandLine({ command, args, image }: RedisServer, directory: string, port: number): string[] {
-  if (!image) return [command, ...args]
-  const user = `${process.getuid?.()}:${process.getgid?.()}` // else the image's own user takes the files over
-  const place = ['--user', user, '--publish', `127.0.0.1:${port}:${port}`, '--volume', `${directory}:/data`]
-  return [command, ...args, ...place, image, 'redis-server']
-}
-
-/** Goes in through stdin: on a command line `ps` would show the password to every user. */
-function configuration(options: Omit<Launch, 'lock' | 'args'> & { persist: boolean }): string {
-  const { server, directory, port, password, persist } = options
+function configuration({ server, directory, port, password, lock, config, tls }: Launch): string {
+  const place = server.image ? '/data' : directory
   return `
 bind ${server.image ? '0.0.0.0' : '127.0.0.1'}
-port ${port}
+port ${tls ? 0 : port}
 requirepass ${JSON.stringify(password)}
-dir ${JSON.stringify(server.image ? '/data' : directory)}
+dir ${JSON.stringify(place)}
 save ""
-appendonly ${persist ? 'yes' : 'no'}
+appendonly ${lock ? 'yes' : 'no'}
 appendfsync everysec
+${tls ? tlsConfiguration({ tls, port, directory, place }) : ''}
+${config}
 `
 }
 
-async function answers(url: string): Promise<boolean> {
-  const socket = { reconnectStrategy: false, connectTimeout: 1_000, socketTimeout: 1_000 } as const
-  const client = createClient({ url, socket }).on('error', () => {})
-  try {
-    await client.connect()
-    return (await client.ping()) === 'PONG'
-  } catch {
-    return false
-  } finally {
-    client.destroy()
+interface TlsPlace {
+  tls: ServerTls
+  port: number
+  /** Here, and where Redis sees the same. */
+  directory: string
+  place: string
+}
+
+function tlsConfiguration({ tls, port, directory, place }: TlsPlace): string {
+  const file = (name: string, pem: string) => {
+    writeFileSync(join(directory, name), pem, { mode: 0o600 })
+    return JSON.stringify(`${place}/${name}`)
   }
+  return `
+tls-port ${port}
+tls-cert-file ${file('cert.pem', tls.cert)}
+tls-key-file ${file('key.pem', tls.key)}
+tls-ca-cert-file ${file('ca.pem', tls.ca)}
+tls-auth-clients no`
 }
 
 function keptPassword(urlFile: string): string | undefined {
@@ -182,14 +163,4 @@ export async function freePort(): Promise<number> {
   server.close()
   await once(server, 'close')
   return port
-}
-
-/** Reads on, so that Redis never waits for its log, and keeps the end of it for an error message. */
-function lastLines(...streams: NodeJS.ReadableStream[]): () => string {
-  let kept = ''
-  for (const stream of streams)
-    stream.on('data', (chunk) => {
-      kept = (kept + chunk).slice(-4_000)
-    })
-  return () => kept.split('\n').slice(-20).join('\n').trim()
 }

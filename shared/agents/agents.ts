@@ -56,6 +56,7 @@ const SEEN_MS = 86_400_000
 /** Messages that an inbox holds. */
 const MOST_MESSAGES = 1_000
 const SLOW = { timeoutMs: 2_000 }
+const IN_ORDER = { ...SLOW, ordered: true }
 
 /** Agents of a tenant: their settings, what they know, and their inboxes. */
 export function createAgents({ redis, tools, tasks, forgetAll, due, clock }: AgentsOptions) {
@@ -79,7 +80,7 @@ export function createAgents({ redis, tools, tasks, forgetAll, due, clock }: Age
           { script: putAgentScript, keys: [agent], args },
           ['ZADD', agentIdsKey(tenant), 0, id],
         ],
-        SLOW,
+        IN_ORDER,
       )
       for (const reply of replies) if (reply instanceof Error) throw reply
       const record = readAgent(replies[1] as string[])!
@@ -142,7 +143,7 @@ export function createAgents({ redis, tools, tasks, forgetAll, due, clock }: Age
             args: [TOMBSTONE_MS],
           },
         ],
-        SLOW,
+        IN_ORDER,
       )
       for (const reply of replies) if (reply instanceof Error) throw reply
       if (replies[1] === 0) throw unknownAgent(id)
@@ -183,7 +184,7 @@ export function createAgents({ redis, tools, tasks, forgetAll, due, clock }: Age
             args: [JSON.stringify(message), SEEN_MS, MOST_MESSAGES],
           },
         ],
-        SLOW,
+        IN_ORDER,
       )
       for (const reply of replies) if (reply instanceof Error) throw reply
       if (replies[1] === -2) throw inboxFull(id)

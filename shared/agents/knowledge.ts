@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { knowledgeKeys, knowledgeTopicsKey, NAME } from '../keys.ts'
+import { type Fence, fenceArgs, lockLost } from '../locks/fence.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Redis } from '../ports/redis.ts'
 import type { Realtime } from '../realtime/realtime.ts'
@@ -29,6 +30,8 @@ export interface KnowledgeWrite {
   ifVersions?: Readonly<Record<string, number>>
   /** An operation id: the same write with it within a day is one write. */
   once?: string
+  /** A lock that the writer holds. */
+  fence?: Fence
   /** Where nobody waits until readers of `agent:events` are told. */
   defer?(work: Promise<unknown>): void
 }
@@ -55,14 +58,14 @@ export function createKnowledge({ redis, realtime, clock, onError }: KnowledgeOp
     /**
      * Adds to what is known, `null` removes; all of it or nothing. Resolves with what was written.
      *
-     * Errors: 409 `version_conflict` naming the field, 409 `too_many_facts`, 413 `fact_too_large`, 422 `idempotency_mismatch`,
+     * Errors: 409 `version_conflict` naming the field, 412 `lock_lost`, 409 `too_many_facts`, 413 `fact_too_large`, 422 `idempotency_mismatch`,
      * 400 for names.
      */
     async put(
       tenant: string,
       topic: string,
       facts: Readonly<Record<string, unknown>>,
-      { by, ifVersions = {}, once, defer }: KnowledgeWrite,
+      { by, ifVersions = {}, once, fence, defer }: KnowledgeWrite,
     ): Promise<Facts> {
       const keys = keysOf(tenant, topic)
       for (const field of [...Object.keys(facts), ...Object.keys(ifVersions)]) checkField(field)
@@ -77,13 +80,14 @@ export function createKnowledge({ redis, realtime, clock, onError }: KnowledgeOp
           keys: [keys.facts, keys.changes, keys.operation(once === undefined ? '' : sha256(once))],
           args: [
             ...[rest, errors.MOST_FIELDS, operation, OPERATION_KEPT_MS, COUNT_KEPT_MS],
-            ...[conditions.length, ...conditions.flat(), ...written.flat()],
+            ...[...fenceArgs(fence), conditions.length, ...conditions.flat(), ...written.flat()],
           ],
         },
         SLOW,
       )) as [string, ...unknown[]]
       const [outcome, change, writtenRest, ...versions] = reply
       if (outcome === 'conflict') throw errors.versionConflict(topic, change as string, writtenRest as number)
+      if (outcome === 'lost') throw lockLost(fence!, change as number)
       if (outcome === 'full') throw errors.tooManyFacts(topic)
       if (outcome === 'mismatch') throw errors.otherWrite()
       const { at } = JSON.parse(`{${(writtenRest as string).slice(1, -1)}}`)

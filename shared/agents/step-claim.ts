@@ -132,7 +132,7 @@ export function createStepClaims({ redis, due, clock, claimMs }: StepClaimsOptio
     }
     // Who was not given it must not put off what is due before.
     const when = (given ? due.at : due.by)(tenant, agent, dueAt)
-    const replies = await insist((options) => redis.wave([when, call], options))
+    const replies = await insist((options) => redis.wave([when, call], { ...options, ordered: true }))
     for (const reply of replies) if (reply instanceof Error) throw reply
     const [kind, ...rest] = replies[1] as [string, ...Reply[]]
     if (kind === 'missing' || kind === 'deleted') return { kind: 'gone', dueAt }

@@ -1,7 +1,8 @@
 import { ErrorReply } from '@redis/client'
 import { RedisReplyError, RedisTimeoutError } from '../errors.ts'
 import type { CallOptions, Subscription } from '../ports/redis.ts'
-import { createRedisConnection, type RedisConnectionOptions } from './redis-resp-connection.ts'
+import type { Client } from './redis-resp-connection.ts'
+import type { Topology } from './redis-resp-topology.ts'
 
 type OnMessage = (message: string, channel: string) => void
 type WaitOptions = Pick<CallOptions, 'timeoutMs' | 'signal'>
@@ -12,9 +13,12 @@ interface Topic {
   joined: Promise<void>
 }
 
-/** Every subscription of a driver over one connection of its own; node-redis subscribes anew after a reconnection. */
-export function createSubscriptions(options: RedisConnectionOptions) {
-  const connection = createRedisConnection(options)
+/** Every subscription of a driver over one connection of its own, which subscribes anew wherever it comes back. */
+export function createSubscriptions(
+  { subscriber }: Pick<Topology, 'subscriber'>,
+  onError?: (error: Error) => void,
+) {
+  const connection = subscriber({ prepare: subscribeAll })
   const channels = {
     subscribe: 'subscribe',
     unsubscribe: 'unsubscribe',
@@ -26,6 +30,13 @@ export function createSubscriptions(options: RedisConnectionOptions) {
     topics: new Map<string, Topic>(),
   } as const
   type Kind = typeof channels | typeof patterns
+
+  async function subscribeAll(client: Client) {
+    const all = [channels, patterns].flatMap((kind) =>
+      [...kind.topics].map(([name, { listener }]) => client[kind.subscribe](name, listener)),
+    )
+    await Promise.all(all)
+  }
 
   async function follow(
     kind: Kind,
@@ -52,14 +63,14 @@ export function createSubscriptions(options: RedisConnectionOptions) {
   function openTopic(kind: Kind, name: string) {
     const handlers = new Set<OnMessage>()
     const listener: OnMessage = (message, channel) => {
-      // The UNSUBSCRIBE was lost with a connection, and node-redis subscribed anew.
+      // The UNSUBSCRIBE was lost.
       if (handlers.size === 0) return closeTopic(kind, name, topic)
       for (const handler of handlers) {
         try {
           handler(message, channel)
         } catch (error) {
           // Thrown further it would break node-redis's decoder in the middle of a reply.
-          options.onError?.(error as Error)
+          onError?.(error as Error)
         }
       }
     }

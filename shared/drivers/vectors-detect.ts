@@ -47,6 +47,13 @@ export function createVectorsDetect({ redis, keys, redisearch, vectorset }: Vect
     },
     create: async (index, options) => (await detect(options)).create(index, options),
     drop: async (index, chunks, options) => (await detect(options)).drop(index, chunks, options),
+    async forget(tenant, options) {
+      const vectors = await detect(options).catch((error) => {
+        if (error instanceof HubError && error.status === 501) return undefined // it can keep nothing
+        throw error
+      })
+      return vectors ? vectors.forget(tenant, options) : 0
+    },
     put: async (index, chunks, options) => (await detect(options)).put(index, chunks, options),
     remove: async (index, chunks, options) => (await detect(options)).remove(index, chunks, options),
     search: async (index, search) => (await detect(search)).search(index, search),

@@ -23,7 +23,14 @@ import {
   toWrites,
 } from './redisearch-commands.ts'
 import { MOST_TERMS, wordsOf } from './redisearch-query.ts'
-import { isNoSuchIndex, readInfo, readNearest, readScored, toStoreError } from './redisearch-reply.ts'
+import {
+  isMissingCommand,
+  isNoSuchIndex,
+  readInfo,
+  readNearest,
+  readScored,
+  toStoreError,
+} from './redisearch-reply.ts'
 import { similarityOf } from './vector-math.ts'
 
 export interface VectorsRedisearchOptions {
@@ -98,6 +105,23 @@ export function createVectorsRedisearch({ reads, writes, keys }: VectorsRedisear
       const [reply] = await writes.wave([['FT.DROPINDEX', keys.name(index)]], rest())
       if (reply instanceof Error && !isNoSuchIndex(reply)) throw toStoreError(reply, index.name)
       for await (const page of chunks) await removeAll(index, page, rest)
+    },
+
+    async forget(tenant, options) {
+      const rest = remaining(options)
+      const [names] = await writes.wave([['FT._LIST']], rest())
+      if (isMissingCommand(names)) {
+        throw notSupported(
+          'The Redis user of the hub may not list the indexes of RediSearch: grant it +ft._list.',
+        )
+      }
+      if (names instanceof Error) throw toStoreError(names, tenant)
+      const ours = (names as string[]).filter((name) => name.startsWith(keys.namePrefix(tenant)))
+      for (const name of ours) {
+        const [reply] = await writes.wave([['FT.DROPINDEX', name]], rest())
+        if (reply instanceof Error && !isNoSuchIndex(reply)) throw toStoreError(reply, name)
+      }
+      return ours.length
     },
 
     async put(index, chunks, options) {

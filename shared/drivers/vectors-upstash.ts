@@ -15,6 +15,8 @@ export interface VectorsUpstashOptions extends UpstashOptions {
   keys: VectorKeys
 }
 
+const FORGET_MS = 30_000
+
 /** https://upstash.com/docs/vector/help/faq */
 const MOST_METADATA_BYTES = 48 * 1024
 
@@ -53,6 +55,18 @@ export function createVectorsUpstash({ redis, keys, ...upstash }: VectorsUpstash
         await inverted.dropPage(index, await inverted.read(index, page, calls.redis), calls.redis)
       }
       await inverted.drop(index, calls.redis)
+    },
+
+    async forget(tenant, { timeoutMs = FORGET_MS, signal } = {}) {
+      const end = performance.now() + timeoutMs
+      const rest = () => ({ timeoutMs: Math.max(0, end - performance.now()), signal })
+      const names = await withIndex((index) => index.listNamespaces(), rest())
+      const ours = names.filter((name) => name.startsWith(keys.namePrefix(tenant)))
+      for (const name of ours) {
+        const deleted = withIndex(async (index) => [await index.deleteNamespace(name)], rest())
+        await emptyWhereAbsent(deleted)
+      }
+      return ours.length
     },
 
     async put(index, chunks, options) {

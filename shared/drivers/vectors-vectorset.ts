@@ -68,6 +68,9 @@ export function createVectorsVectorset({
       await inverted.remove(index, entries, calls)
     },
 
+    // All of it lies in keys of the tenant.
+    forget: async () => 0,
+
     async drop(index, pages, options = {}) {
       const calls = createCalls(options)
       const unlink = (sets: Iterable<string>) =>

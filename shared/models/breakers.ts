@@ -85,12 +85,35 @@ export function createBreakers(options: BreakersOptions) {
       return adopt(await send(redis, call, SLOW))!
     },
 
+    /** For callers who remember nothing here: may one call go out? A probe is `id`'s, for `leftMs`. */
+    async ask(name: BreakerName, id: string): Promise<BreakerStatus & { isProbe: boolean }> {
+      const { call, adopt } = ask(memory.find(name), 'ask', id)
+      const reply = await send(redis, call, SLOW)
+      const [state, leftMs] = reply as [string, number]
+      if (state !== 'probe') return { ...adopt(reply)!, isProbe: false }
+      return {
+        ...{ ...name, state: 'half-open', leftMs, succeeded: 0, failed: 0 },
+        ...{ manual: false, isProbe: true },
+      }
+    },
+
+    /** What they counted. Sent once: when this throws, it may have been counted. */
+    async report(name: BreakerName, { succeeded = 0, failed = 0 }: { succeeded?: number; failed?: number }) {
+      const { call, adopt } = ask(memory.find(name), 'count', succeeded, failed)
+      const list = failed > 0 ? [listed(name)] : []
+      return adopt(firstOf(await redis.wave([call, ...list], SLOW)))!
+    },
+
+    /** What their probe found. One that is over, or ended before, changes nothing. */
+    async endProbe(name: BreakerName, id: string, outcome: 'ok' | 'failed' | 'released') {
+      const { call, adopt } = ask(memory.find(name), 'end', id, outcome)
+      return adopt(firstOf(await redis.wave([call], SLOW)))!
+    },
+
     /** By hand; without `seconds` for good. */
     async set(name: BreakerName, state: 'open' | 'closed' | 'auto', seconds = 0): Promise<BreakerStatus> {
       const { call, adopt } = ask(memory.find(name), 'set', state, seconds * 1000)
-      const [reply] = await redis.wave([call, listed(name)], SLOW)
-      if (reply instanceof Error) throw reply
-      return adopt(reply)!
+      return adopt(firstOf(await redis.wave([call, listed(name)], SLOW)))!
     },
 
     /** Those that counted a failure or were set within a day, latest first. */
@@ -193,6 +216,12 @@ export function createBreakers(options: BreakersOptions) {
       if (!adopt(replies[i])) memory.decide(breaker)
     })
   }
+}
+
+/** Throws it where it is an error. */
+function firstOf([reply]: readonly (Reply | Error)[]): Reply | undefined {
+  if (reply instanceof Error) throw reply
+  return reply
 }
 
 export type Breakers = ReturnType<typeof createBreakers>

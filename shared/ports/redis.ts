@@ -42,6 +42,11 @@ export interface CallOptions {
   stale?: boolean
   /** On Cluster, commands without a key of their own (`SCAN`, `INFO`, `CLIENT ID`) go to the node that holds this key; else to any. */
   near?: string
+  /**
+   * On Cluster, a call goes out only when those before it that lie on other nodes were answered: for waves whose first call promises
+   * that somebody looks after what the next one begins. Elsewhere they come in order anyway.
+   */
+  ordered?: boolean
 }
 
 export interface Subscription {

@@ -102,6 +102,11 @@ export interface Vectors {
   create(index: VectorIndex, options?: WriteOptions & { fresh?: boolean }): Promise<void>
   /** Removes the index with these chunks, which are all that it has. May be repeated after it broke off. */
   drop(index: VectorIndex, chunks: AsyncIterable<readonly ChunkRef[]>, options?: WriteOptions): Promise<void>
+  /**
+   * Removes all that it keeps of a tenant besides the tenant's own Redis keys: definitions of indexes, namespaces. Resolves with how
+   * many there were. May be repeated.
+   */
+  forget(tenant: string, options?: WriteOptions): Promise<number>
   /** When it resolves, a search finds them (on Upstash Vector: once indexed). May be repeated. */
   put(index: VectorIndex, chunks: readonly Chunk[], options?: WriteOptions): Promise<void>
   /** What is not there is no error. May be repeated after it broke off. */
@@ -135,4 +140,6 @@ export interface VectorKeys {
   numbered(index: VectorIndex, partition: number, field: string): string
   /** Name of a RediSearch index or of an Upstash Vector namespace: unique in the hub. */
   name(index: VectorIndex): string
+  /** What those names of a tenant begin with, and no other tenant's. */
+  namePrefix(tenant: string): string
 }

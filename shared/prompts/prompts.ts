@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { createPatience, type Patience } from '../completions/patience.ts'
 import { HubError } from '../errors.ts'
 import { NAME, promptKey, promptNamesKey } from '../keys.ts'
+import { type Fence, fenceArgs, lockLost } from '../locks/fence.ts'
 import type { Redis } from '../ports/redis.ts'
 import { createRecall } from '../recall.ts'
 import { deletePromptScript, labelPromptScript, putPromptScript } from '../scripts.generated.ts'
@@ -67,12 +68,13 @@ export function createPrompts({ redis, now }: { redis: Redis; now(): number }) {
   const templates = createRecall<CompiledVersion>({ ...TEMPLATES, sizeOf: ({ size }) => size })
 
   const prompts = {
-    /** Adds a version. With an idempotency key a repeated call returns the same version. */
+    /** Adds a version. With an idempotency key a repeated call returns the same version; with a fence a holder after it refuses it: 412 `lock_lost`. */
     async put(
       tenant: string,
       name: string,
       wanted: NewPrompt,
       idempotencyKey?: string,
+      fence?: Fence,
     ): Promise<PromptVersion> {
       const key = keyOf(tenant, name)
       wanted.labels?.forEach((label, index) => {
@@ -91,12 +93,14 @@ export function createPrompts({ redis, now }: { redis: Redis; now(): number }) {
           MAX_LABELS,
           idempotencyKey === undefined ? '' : sha256(idempotencyKey),
           sha256(JSON.stringify(wanted)),
+          ...fenceArgs(fence),
         ],
       }
       const [reply] = await redis.wave([put, ['ZADD', promptNamesKey(tenant), 0, name]], SLOW)
       if (reply instanceof Error) throw reply
       const [outcome, version, stored, labels] = reply as [string, number, string, string]
       if (outcome === 'mismatch') throw idempotencyMismatch()
+      if (outcome === 'lost') throw lockLost(fence!, version)
       if (outcome !== 'ok') throw full(name, outcome)
       pointers.forget(key)
       return shown(name, version, JSON.parse(stored), JSON.parse(labels))

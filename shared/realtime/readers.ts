@@ -2,7 +2,7 @@ import { type Bell, createBell } from '../bell.ts'
 import { HubError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import type { Redis } from '../ports/redis.ts'
-import { channelSource } from './channels.ts'
+import { type ChannelSource, channelSource } from './channels.ts'
 import { createFeed, type Feed } from './feed.ts'
 import { PRESENCE_BEAT_MS, type Presence } from './presence.ts'
 import { createReader, type Reader } from './reader.ts'
@@ -26,6 +26,8 @@ export interface Wanted {
   after?: string
   /** Under which name it is present. */
   as?: string
+  /** What is followed, where it is no channel: then the channel is only what readers share it by. */
+  source?: ChannelSource
 }
 
 /** A feed and what hangs on it. */
@@ -49,19 +51,18 @@ export function createReaders(options: ReadersOptions) {
   let open = 0
   let stopping = false
 
-  function enter(tenant: string, channel: string): Room {
+  function enter(tenant: string, channel: string, source?: ChannelSource): Room {
     const name = `${tenant} ${channel}`
     const known = shared.get(name)
-    const room = known && !known.feed.closed ? known : build(tenant, channel)
+    const room = known && !known.feed.closed ? known : build(tenant, channel, source)
     if (shares) shared.set(name, room)
     room.guests++
     return room
   }
 
-  function build(tenant: string, channel: string): Room {
+  function build(tenant: string, channel: string, source = channelSource(tenant, channel)): Room {
     let calls = callBudget ?? Number.POSITIVE_INFINITY
     const spend = () => --calls >= 0
-    const source = channelSource(tenant, channel)
     const feed = createFeed({ redis, source, checkMs, spend })
     const named = new Set<string>()
     // One that is shared also notices for others who went without a word.
@@ -91,9 +92,9 @@ export function createReaders(options: ReadersOptions) {
      *
      * Errors: 400 `invalid_channel`, 503 while Redis is away, or `too_many_readers`.
      */
-    async open(tenant: string, channel: string, { after, as }: Wanted = {}): Promise<Reader> {
+    async open(tenant: string, channel: string, { after, as, source }: Wanted = {}): Promise<Reader> {
       if (stopping || open >= mostReaders) throw full(mostReaders)
-      const room = enter(tenant, channel)
+      const room = enter(tenant, channel, source)
       const bell = createBell()
       room.feed.bells.add(bell)
       open++

@@ -9,6 +9,8 @@ import { checkOfMessages } from './channels.ts'
 export interface RealtimeMessage {
   /** Stream id: what `Last-Event-ID` names. */
   id: string
+  /** What clients come back with instead, where that is not the stream id. */
+  publicId?: string
   /** JSON. */
   data: string
   type?: string

@@ -84,7 +84,9 @@ export function createSchedules({ redis, secrets, clock, onChanged }: SchedulesO
       const due = schedule.enabled ? nextDue(schedule, now) : undefined
       // A run of what it was before can say no more when it is due.
       const moved = moveCall(tenant, name, { at: due })
-      must(await redis.wave([moved, ['HSET', key, name, JSON.stringify(stored)]], TIMEOUT))
+      must(
+        await redis.wave([moved, ['HSET', key, name, JSON.stringify(stored)]], { ...TIMEOUT, ordered: true }),
+      )
       onChanged()
       const [shown] = await show(tenant, [[name, stored]])
       return shown!

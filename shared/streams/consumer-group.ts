@@ -119,7 +119,7 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
       // A half at least: reading one entry at a time costs more than the entry.
       if (room < capacity / 2) return worker.bell.sleep(1_000, over)
       // Over the same connection, before the read that may have to be ended.
-      const asked = send(from, ['CLIENT', 'ID']).then((id) => {
+      const asked = send(from, ['CLIENT', 'ID'], { near: stream }).then((id) => {
         clientId = id as number
       })
       const [entries] = await Promise.all([ledger.read(from, room, BLOCK_MS), asked.catch(() => {})])
@@ -129,7 +129,8 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
     async function unblock() {
       const pause = createBell()
       for (; reading; await pause.sleep(50)) {
-        if (clientId !== undefined) await send(redis, ['CLIENT', 'UNBLOCK', clientId]).catch(() => {})
+        if (clientId !== undefined)
+          await send(redis, ['CLIENT', 'UNBLOCK', clientId], { near: stream }).catch(() => {})
       }
     }
 

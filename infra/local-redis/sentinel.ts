@@ -1,0 +1,212 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { launchRedis } from './launch-redis.ts'
+import { PortTakenError, startRedis } from './run-redis.ts'
+import { type NodeRole, type Plan, startTopology, type TopologyOptions } from './topology.ts'
+import { createNode, startAll, stopAll, type TopologyNode, waitFor } from './topology-node.ts'
+
+export interface SentinelOptions extends TopologyOptions {
+  /** Silence after which a sentinel takes a server for dead. Milliseconds, default 1,000. */
+  downAfterMs?: number
+  /** After it an election or a promotion that came to nothing is tried again. Milliseconds, default 5,000. */
+  failoverTimeoutMs?: number
+}
+
+export interface LocalSentinel {
+  /** `redis+sentinel://default:password@127.0.0.1:p1,127.0.0.1:p2,127.0.0.1:p3/mymaster?sentinel_password=…` */
+  url: string
+  password: string
+  sentinelPassword: string
+  /** The three servers that hold data, and those that watch them. */
+  nodes: TopologyNode[]
+  sentinels: TopologyNode[]
+  /** As the sentinels have it, whether it lives or not. */
+  primary(): Promise<TopologyNode>
+  /** As each server itself has it. */
+  roles(): Promise<NodeRole[]>
+  stop(): Promise<void>
+}
+
+const NAME = 'mymaster'
+const QUORUM = 2
+
+/**
+ * A primary, two replicas and three sentinels on loopback, which end with this process.
+ *
+ * @example const { url, primary } = await startSentinel({ server, directory: '.data/sentinel' })
+ */
+export const startSentinel = (options: SentinelOptions): Promise<LocalSentinel> =>
+  startTopology(options, {
+    folder: 'server',
+    ports: 6,
+    launch: (plan, directory) => launch(options, plan, directory),
+  })
+
+async function launch(options: SentinelOptions, plan: Plan, directory: string): Promise<LocalSentinel> {
+  const { server, persist, config = '', report = () => {}, onEnd } = options
+  const { password, sentinelPassword } = plan
+  const dataPorts = plan.ports.slice(0, 3)
+  const sentinelPorts = plan.ports.slice(3)
+  const folder = (port: number) => join(directory, `server-${port}`)
+  const direct = (port: number, secret: string) =>
+    `redis://default:${encodeURIComponent(secret)}@127.0.0.1:${port}`
+
+  const confs = sentinelPorts.map((port) => join(folder(port), 'sentinel.conf'))
+  let primaryPort = keptPrimary(confs) ?? dataPorts[0]!
+  /** Never as it was: a primary that was replaced would take writes until the sentinels notice it. */
+  async function follow(port: number): Promise<string> {
+    primaryPort = await askSentinels().catch(() => primaryPort)
+    return port === primaryPort ? '' : `replicaof 127.0.0.1 ${primaryPort}`
+  }
+  const nodes = dataPorts.map((port) =>
+    createNode({
+      ...{ port, url: direct(port, password), onEnd },
+      launch: async () => {
+        const shared = `masterauth ${JSON.stringify(password)}\nrepl-diskless-sync-delay 0\n${config}`
+        return startRedis({
+          ...{ server, port, password, persist, directory: folder(port) },
+          config: `${shared}\n${await follow(port)}`,
+        })
+      },
+    }),
+  )
+  const ids = sentinelPorts.map(() => randomBytes(20).toString('hex'))
+  const sentinels = sentinelPorts.map((port, at) =>
+    createNode({
+      ...{ port, url: direct(port, sentinelPassword), onEnd },
+      async launch() {
+        // Sentinels write down here what they agree on.
+        if (!existsSync(confs[at]!)) {
+          mkdirSync(folder(port), { recursive: true, mode: 0o700 })
+          const text = configuration({ ...options, plan, ids, at, directory: folder(port) })
+          writeFileSync(confs[at]!, text, { mode: 0o600 })
+        }
+        const redis = await launchRedis({
+          ...{ server, port, directory: folder(port), url: direct(port, sentinelPassword) },
+          args: [confs[at]!, '--sentinel'],
+          readyText: 'Sentinel ID is',
+        })
+        if (!redis) throw new PortTakenError(port)
+        return redis
+      },
+    }),
+  )
+
+  /** Of whom most agreed on last; a sentinel that was away may be behind. */
+  async function askSentinels(): Promise<number> {
+    const views = await Promise.allSettled(sentinels.map((one) => one.command('SENTINEL', 'MASTER', NAME)))
+    const answers = views.flatMap((view) => (view.status === 'fulfilled' ? [fields(view.value)] : []))
+    const latest = answers.sort((a, b) => Number(b['config-epoch']) - Number(a['config-epoch']))[0]
+    if (!latest) throw new Error('No sentinel answers')
+    return Number(latest.port)
+  }
+
+  async function stop() {
+    await stopAll(sentinels) // first, or they would elect another primary
+    await stopAll(nodes)
+  }
+  try {
+    report('Starting a primary and two replicas')
+    await startAll(nodes)
+    report('Starting three sentinels')
+    await startAll(sentinels)
+    await waitFor('primary with two replicas that three sentinels watch', 30_000, () => isWhole(sentinels))
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  const hosts = sentinelPorts.map((port) => `127.0.0.1:${port}`).join()
+  return {
+    url: `redis+sentinel://default:${encodeURIComponent(password)}@${hosts}/${NAME}?sentinel_password=${encodeURIComponent(sentinelPassword)}`,
+    ...{ password, sentinelPassword, nodes, sentinels, stop },
+    async primary() {
+      const port = await askSentinels()
+      return nodes.find((node) => node.port === port)!
+    },
+    roles: async () => [
+      ...(await Promise.all(nodes.map(dataRole))),
+      ...sentinels.map((node) => ({ node, role: node.pid ? ('sentinel' as const) : ('down' as const) })),
+    ],
+  }
+}
+
+interface Conf extends SentinelOptions {
+  plan: Plan
+  ids: string[]
+  at: number
+}
+
+/** The others are named, as Sentinel would itself write down whom it met: there is no wait for their greetings. */
+function configuration(options: Conf): string {
+  const {
+    plan,
+    sentinelPassword,
+    ids,
+    at,
+    directory,
+    downAfterMs = 1_000,
+    failoverTimeoutMs = 5_000,
+  } = options
+  const [primary, ...replicas] = plan.ports.slice(0, 3)
+  const ports = plan.ports.slice(3)
+  const others = ids.map((id, index) => `known-sentinel ${NAME} 127.0.0.1 ${ports[index]} ${id}`)
+  const lines = [
+    `sentinel-pass ${JSON.stringify(plan.sentinelPassword)}`,
+    `myid ${ids[at]}`,
+    `monitor ${NAME} 127.0.0.1 ${primary} ${QUORUM}`,
+    `auth-pass ${NAME} ${JSON.stringify(plan.password)}`,
+    `down-after-milliseconds ${NAME} ${downAfterMs}`,
+    `failover-timeout ${NAME} ${failoverTimeoutMs}`,
+    ...replicas.map((port) => `known-replica ${NAME} 127.0.0.1 ${port}`),
+    ...others.filter((_, index) => index !== at),
+  ]
+  return `bind 127.0.0.1
+port ${ports[at]}
+dir ${JSON.stringify(directory)}
+requirepass ${JSON.stringify(plan.sentinelPassword)}
+${lines.map((line) => `sentinel ${line}`).join('\n')}
+`
+}
+
+/** Whom the sentinels of an earlier run agreed on last. */
+function keptPrimary(confs: readonly string[]): number | undefined {
+  const kept = confs.filter(existsSync).map((file) => readFileSync(file, 'utf8'))
+  const views = kept.map((text) => ({
+    port: Number(new RegExp(`^sentinel monitor ${NAME} \\S+ (\\d+)`, 'm').exec(text)?.[1]),
+    epoch: Number(new RegExp(`^sentinel config-epoch ${NAME} (\\d+)`, 'm').exec(text)?.[1] ?? 0),
+  }))
+  return views.sort((a, b) => b.epoch - a.epoch)[0]?.port
+}
+
+async function isWhole(sentinels: readonly TopologyNode[]): Promise<boolean> {
+  const views = await Promise.all(
+    sentinels.map(async (one) => {
+      const [primary, replicas] = await Promise.all([
+        one.command('SENTINEL', 'MASTER', NAME),
+        one.command('SENTINEL', 'REPLICAS', NAME),
+        one.command('SENTINEL', 'CKQUORUM', NAME),
+      ])
+      const online = (replicas as unknown[]).map(fields)
+      return (
+        fields(primary).flags === 'master' &&
+        fields(primary)['num-other-sentinels'] === '2' &&
+        online.length === 2 &&
+        online.every((one) => one.flags === 'slave' && one['master-link-status'] === 'ok')
+      )
+    }),
+  )
+  return views.every(Boolean)
+}
+
+async function dataRole(node: TopologyNode): Promise<NodeRole> {
+  if (!node.pid) return { node, role: 'down' }
+  const [role] = (await node.command('ROLE')) as [string]
+  return { node, role: role === 'master' ? 'primary' : 'replica' }
+}
+
+/** A flat list of names and values. */
+function fields(reply: unknown): Record<string, string> {
+  const list = reply as string[]
+  return Object.fromEntries(list.flatMap((name, at) => (at % 2 ? [] : [[name, list[at + 1]!]])))
+}
