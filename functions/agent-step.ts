@@ -7,6 +7,7 @@ import { privateTool, ToolSettings } from '../shared/agents/tools/tool-settings.
 import { HubError, toHubError } from '../shared/errors.ts'
 import { newId } from '../shared/ids.ts'
 import { agentChannel, NAME } from '../shared/keys.ts'
+import { admitAdmin } from './acts.ts'
 import { agentMemory } from './agent-memory.ts'
 import { agentTasks } from './agent-tasks.ts'
 import type { App, Deps } from './deps.ts'
@@ -134,8 +135,7 @@ export function agentStep(deps: Used) {
         const { tenant, keyId } = c.var.caller
         const settings = c.req.valid('json')
         // Addresses that are not public are an admin's to open.
-        if (privateTool(settings.tools ?? []))
-          await admission.admit(admission.claim(c.req.header('authorization')), 'admin')
+        if (privateTool(settings.tools ?? [])) await admitAdmin(c, admission)
         return c.json(await agents.put(tenant, idOf(c), settings, keyId))
       },
     )

@@ -5,6 +5,7 @@ import { shownRule } from '../shared/alerts/alert-rules.ts'
 import { HubError } from '../shared/errors.ts'
 import { FilterSchema } from '../shared/filter-schema.ts'
 import { NAME } from '../shared/keys.ts'
+import { beginAct } from './acts.ts'
 import type { App, Deps } from './deps.ts'
 import { admitted, json, replies } from './http.ts'
 
@@ -114,6 +115,7 @@ export function alerts({ alertRules, outgoing, admission }: AlertDeps) {
         if (rule.webhook) {
           const isAdmin = scopes ? scopes.has('admin') : keyId === null
           if (rule.webhook.allow_private && !isAdmin) throw adminsOnly()
+          if (rule.webhook.allow_private) await beginAct(c, c.var.caller)
           check(rule.webhook)
         }
         return c.json(await alertRules.put(tenant, name, rule))

@@ -4,6 +4,7 @@ import { HTTPException } from 'hono/http-exception'
 import { requestId } from 'hono/request-id'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { HubError, toHubError } from '../shared/errors.ts'
+import { withoutSessionIds } from '../shared/sessions/session-id.ts'
 import type { App, Deps } from './deps.ts'
 import { health } from './health.ts'
 import { table } from './index.ts'
@@ -32,17 +33,21 @@ export function createApp(
           msg: shown.message,
           code: shown.code,
           request_id: c.var.requestId,
-          path: c.req.path,
+          path: withoutSessionIds(c.req.path),
           cause: shown.cause,
         })
       }
       return c.json(shown, shown.status as ContentfulStatusCode, shown.headers)
     })
     .notFound((c) => {
-      const message = `There is no ${c.req.method} ${c.req.path} here. GET /openapi.json lists every route.`
+      const message = `There is no ${c.req.method} ${withoutSessionIds(c.req.path)} here. GET /openapi.json lists every route.`
       return c.json(new HubError({ code: 'not_found', status: 404, message }), 404)
     })
     .use(requestId())
+    .use((c, next) => {
+      c.set('audit', deps.audit)
+      return next()
+    })
     .use(bounded(maxBodyBytes, maxModelBytes))
   if (localOnly) {
     app.use(async (c, next) => {

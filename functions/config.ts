@@ -7,7 +7,17 @@ import type { ConfigWrite, Written } from '../shared/configuration/configuration
 import { HubError, RedisUnavailableError } from '../shared/errors.ts'
 import { createRecall } from '../shared/recall.ts'
 import type { App, Deps } from './deps.ts'
-import { admitted, fenceOf, json, query, replies } from './http.ts'
+import {
+  admitted,
+  fenceOf,
+  HUB_LOCK,
+  IDEMPOTENCY_KEY,
+  IF_MATCH,
+  ifMatchOf,
+  json,
+  query,
+  replies,
+} from './http.ts'
 import { sendEvents } from './realtime-events.ts'
 
 const Values = z.preprocess(
@@ -38,6 +48,13 @@ const Namespaces = z.object({
 const note = z.string().max(500).optional().describe('what the change is for')
 const Note = query(z.object({ note }))
 const number = z.coerce.number().int().min(1)
+
+const IF_NONE_MATCH = {
+  in: 'header',
+  name: 'If-None-Match',
+  schema: { type: 'string' },
+  description: '`*`: only where there is no such configuration',
+} as const
 
 /** Until a watch notices that its key was revoked. */
 const CHECK_MS = 30_000
@@ -78,8 +95,8 @@ export function config({
       '/v1/config/:namespace',
       describeRoute({
         summary: 'Replace the values of a configuration',
-        description:
-          'Makes a version, unless it has these values already. `If-Match: "<version>"` or `If-None-Match: *`: 412 `version_conflict` where it is at another one; `x-hub-lock: <name>=<token>`: 412 `lock_lost` where a later holder of the lock wrote. `Idempotency-Key` makes a repeated write one write. All of it holds for PATCH and rollback too.',
+        description: 'Makes a version, unless it has these values already.',
+        parameters: [IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY_KEY, HUB_LOCK],
         responses: { ...replies(200, 'What it is now', Version), ...replies(201, 'It is new', Version) },
       }),
       member,
@@ -100,6 +117,7 @@ export function config({
         summary: 'Change some values of a configuration (JSON Merge Patch, RFC 7396)',
         description:
           '`null` removes, objects are merged. Without a condition it is merged into what is there at the moment of writing.',
+        parameters: [IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY_KEY, HUB_LOCK],
         responses: { ...replies(200, 'What it is now', Version), ...replies(201, 'It is new', Version) },
       }),
       member,
@@ -121,10 +139,7 @@ export function config({
         description:
           '`If-None-Match` with the `ETag` it came with: 304 while it is that version. With `Accept: text/event-stream` or `watch=true` it is followed: the version that there is, then each later one, as events whose id is the version and whose data is what this route replies with; `deleted` is the event of one that is not there. After `Last-Event-ID`, and where changes come faster than they are read, the newest alone is told.',
         responses: {
-          200: {
-            ...replies(200, 'The configuration', Version)[200],
-            content: { ...replies(200, '', Version)[200]!.content, 'text/event-stream': {} },
-          },
+          ...replies(200, 'The configuration, or events', Version),
           304: { description: 'It is that version' },
         },
       }),
@@ -159,6 +174,7 @@ export function config({
       describeRoute({
         summary: 'Delete a configuration with all its versions',
         description: 'Those that it gets later go on counting, so that no number comes twice.',
+        parameters: [IF_MATCH, HUB_LOCK],
         responses: { 204: { description: 'Deleted' } },
       }),
       member,
@@ -191,6 +207,7 @@ export function config({
       '/v1/config/:namespace/rollback',
       describeRoute({
         summary: 'Give a configuration the values of an old version again, as a new version',
+        parameters: [IF_MATCH, IDEMPOTENCY_KEY, HUB_LOCK],
         responses: replies(200, 'What it is now', Version),
       }),
       member,
@@ -218,16 +235,12 @@ function written(c: Context<App>, { config, created }: Written) {
   return c.json(config, created ? 201 : 200, { ETag: etagOf(config) })
 }
 
-/** `If-Match: "3"`, `If-Match: *` or `If-None-Match: *`. Throws 400 for other conditions. */
+/** `If-Match: "3"`, `If-Match: *`, or `If-None-Match: *`, which is version 0. Throws 400. */
 function conditionOf(c: Context): number | '*' | undefined {
-  const none = c.req.header('if-none-match')
-  if (none !== undefined && none.trim() !== '*') throw invalid('if-none-match', 'must be * on a write')
-  const match = c.req.header('if-match')?.trim()
-  if (match === undefined) return none === undefined ? undefined : 0
-  if (match === '*') return match
-  const [, version] = /^"(\d{1,15})"$/.exec(match) ?? []
-  if (version === undefined) throw invalid('if-match', 'must be an ETag of this configuration, as in "3", or *')
-  return Number(version)
+  const none = c.req.header('if-none-match')?.trim()
+  if (none === '*') return 0
+  if (none !== undefined) throw invalid('if-none-match', 'must be * on a write')
+  return c.req.header('if-match')?.trim() === '*' ? '*' : ifMatchOf(c)
 }
 
 const asksForEvents = (c: Context) => /\btext\/event-stream\b/i.test(c.req.header('accept') ?? '')

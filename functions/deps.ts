@@ -6,9 +6,12 @@ import type { Knowledge } from '../shared/agents/knowledge.ts'
 import type { LongMemory } from '../shared/agents/memory/memory.ts'
 import type { TaskBoard } from '../shared/agents/tasks/tasks.ts'
 import type { AlertRules } from '../shared/alerts/alert-rules.ts'
+import type { Audit } from '../shared/audit/audit.ts'
 import type { CompletionCache } from '../shared/completions/completion-cache.ts'
 import type { Look } from '../shared/completions/completion-look.ts'
 import type { Completions } from '../shared/completions/completions.ts'
+import type { ConfigWatch } from '../shared/configuration/config-watch.ts'
+import type { Configuration } from '../shared/configuration/configuration.ts'
 import type { DatasetReader } from '../shared/datasets/dataset-reader.ts'
 import type { Datasets } from '../shared/datasets/datasets.ts'
 import type { Skew } from '../shared/datasets/skew-report.ts'
@@ -38,6 +41,8 @@ import type { ModelRoutes } from '../shared/models/model-routes.ts'
 import type { Clock } from '../shared/ports/clock.ts'
 import type { Outgoing } from '../shared/ports/outgoing.ts'
 import type { Redis } from '../shared/ports/redis.ts'
+import type { PreferenceTypes } from '../shared/preferences/preference-types.ts'
+import type { PreferencesStore } from '../shared/preferences/preferences.ts'
 import type { Prompts } from '../shared/prompts/prompts.ts'
 import type { Queues } from '../shared/queues/queues.ts'
 import type { ChannelTokens } from '../shared/realtime/channel-access.ts'
@@ -53,14 +58,23 @@ import type { Search } from '../shared/retrieval/search.ts'
 import type { Sweeps } from '../shared/retrieval/sweeps.ts'
 import type { ScheduleRunner } from '../shared/schedules/schedule-runner.ts'
 import type { Schedules } from '../shared/schedules/schedules.ts'
+import type { Services } from '../shared/services/services.ts'
+import type { Sessions } from '../shared/sessions/sessions.ts'
 import type { DeadLetters } from '../shared/streams/dead-letters.ts'
+import type { Erasures } from '../shared/tenants/erasures.ts'
+import type { TenantExport } from '../shared/tenants/tenant-export.ts'
 import type { WebhookSources } from '../shared/webhooks/webhook-sources.ts'
+import type { RunningAct } from './acts.ts'
 
 /** What `infra/wire.ts` builds and every function picks from. */
 export interface Deps {
   redis: Redis
   clock: Clock
   admission: Admission
+  audit: Audit
+  sessions: Sessions
+  preferences: PreferencesStore
+  preferenceTypes: PreferenceTypes
   hubKeys: HubKeys
   complete: Completions
   hashOf: Look['hashOf']
@@ -77,6 +91,9 @@ export interface Deps {
   modelRouter: ModelRouter
   breakers: Breakers
   locks: Locks
+  services: Services
+  configuration: Configuration
+  watchConfig: ConfigWatch
   budgets: Budgets
   usage: Usage
   prompts: Prompts
@@ -112,6 +129,8 @@ export interface Deps {
   longMemory: LongMemory
   tasks: TaskBoard
   knowledge: Knowledge
+  erasures: Erasures
+  exportTenant: TenantExport
   httpRoutes: HttpRoutes
   httpGateway: HttpGateway
   outgoing: Outgoing
@@ -138,5 +157,8 @@ export interface App {
     claim: Claim
     /** Set by `admitted`. */
     caller: Caller
+    audit: Audit
+    /** Set by `beginAct`. */
+    act?: RunningAct
   }
 }

@@ -6,6 +6,7 @@ import type { Admission } from '../shared/admission.ts'
 import { HubError } from '../shared/errors.ts'
 import { NAME } from '../shared/keys.ts'
 import type { Fence } from '../shared/locks/fence.ts'
+import { beginAct, endAct } from './acts.ts'
 import type { App } from './deps.ts'
 
 /** The caller's claim, checked without Redis: for the hot path, which asks Redis about it in its own wave. */
@@ -16,14 +17,16 @@ export const claimed =
     return next()
   }
 
-/** The caller, admitted to `scope` (a function's name, or `admin`). */
+/** The caller, admitted to `scope` (a function's name, or `admin`). What an admin changes is recorded before it is done. */
 export const admitted =
   (admission: Admission, scope: string): MiddlewareHandler<App> =>
   async (c, next) => {
     const { caller, headers } = await admission.admit(admission.claim(c.req.header('authorization')), scope)
     c.set('caller', caller)
     for (const [name, value] of Object.entries(headers)) c.header(name, value)
+    if (scope === 'admin') await beginAct(c, caller)
     await next()
+    endAct(c)
   }
 
 /** Texts of bodies that are remembered: 8 Mi characters in all, none above 64 Ki. */
@@ -93,7 +96,9 @@ export function ifMatchOf(c: Context): number | undefined {
 
 /** For `describeRoute`: the route's write honours `ifMatchOf`. */
 export const IF_MATCH = {
-  ...{ in: 'header', name: 'If-Match', schema: { type: 'string' } },
+  in: 'header',
+  name: 'If-Match',
+  schema: { type: 'string' },
   description: 'the version that you read: 412 `version_conflict` where there is another by now',
 } as const
 

@@ -12,6 +12,7 @@ import { platform } from './platform.ts'
 import { prompts } from './prompts.ts'
 import { realtime } from './realtime.ts'
 import { search } from './search.ts'
+import { sessions } from './sessions.ts'
 import { usage } from './usage.ts'
 
 /** Every function that can be deployed, by the name that `FUNCTIONS` picks it with. */
@@ -26,6 +27,7 @@ export const table = {
   features,
   keys,
   'model-routes': modelRoutes,
+  sessions,
   platform,
   prompts,
   usage,

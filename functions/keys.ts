@@ -123,7 +123,9 @@ export function keys({ hubKeys, admission, budgets }: Pick<Deps, 'hubKeys' | 'ad
       async (c) => {
         const id = c.req.param('id')
         admission.forget(id)
-        if (!(await hubKeys.revoke(id))) throw unknownKey(id)
+        const revoked = await hubKeys.revoke(id)
+        if (!revoked) throw unknownKey(id)
+        if (c.var.act) c.var.act.tenant = revoked.tenant
         return c.body(null, 204)
       },
     )
@@ -152,7 +154,8 @@ export function keys({ hubKeys, admission, budgets }: Pick<Deps, 'hubKeys' | 'ad
     )
 }
 
-function tenantOf(name: string): string {
+/** Of a path. Throws 400. */
+export function tenantOf(name: string): string {
   if (NAME.test(name)) return name
   const message = 'tenant: must be 1 to 64 of A-Z a-z 0-9 _ . -'
   throw new HubError({ code: 'invalid_value', status: 400, message, param: 'tenant' })

@@ -109,7 +109,13 @@ function encode(message: RealtimeMessage): Uint8Array {
 }
 
 /** What others wrote into the stream may hold line ends. */
-function toEvent({ id, publicId = id, type, data, kept }: Partial<RealtimeMessage> & { data: string }): string {
+function toEvent({
+  id,
+  publicId = id,
+  type,
+  data,
+  kept,
+}: Partial<RealtimeMessage> & { data: string }): string {
   const name = type ? `event: ${type.replace(/[\r\n]/g, ' ')}\n` : ''
   const head = publicId && kept !== false ? `${name}id: ${publicId}\n` : name
   return `${head}data: ${data.replace(/\r\n|\r|\n/g, '\ndata: ')}\n\n`

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { HubError } from '../shared/errors.ts'
 import { isHealthy, matches, STATUSES } from '../shared/services/instance.ts'
 import type { App, Deps } from './deps.ts'
-import { admitted, fenceOf, json, query, replies } from './http.ts'
+import { admitted, fenceOf, HUB_LOCK, json, query, replies } from './http.ts'
 
 const METADATA_NAME = /^[A-Za-z0-9_.-]{1,64}$/
 
@@ -91,7 +91,11 @@ export function services({ services, admission }: Pick<Deps, 'services' | 'admis
       member,
       query(
         z.object({
-          exclude: z.string().max(4_000).optional().describe('instances that were tried, with commas between'),
+          exclude: z
+            .string()
+            .max(4_000)
+            .optional()
+            .describe('instances that were tried, with commas between'),
         }),
       ),
       async (c) => {
@@ -106,7 +110,8 @@ export function services({ services, admission }: Pick<Deps, 'services' | 'admis
       describeRoute({
         summary: 'Register an instance, and say that it is alive',
         description:
-          'To be repeated before `ttl_seconds` are over, by the clock of Redis. One that is silent is expired, and forgotten after 10 minutes. `x-hub-lock: <name>=<token>`: 412 `lock_lost` where a later holder of the lock wrote.',
+          'To be repeated before `ttl_seconds` are over, by the clock of Redis. One that is silent is expired, and forgotten after 10 minutes.',
+        parameters: [HUB_LOCK],
         responses: {
           ...replies(200, 'It went on', Instance),
           ...replies(201, 'It was not there, or expired', Instance),

@@ -1,26 +1,44 @@
 import { type Context, Hono } from 'hono'
-import { describeRoute } from 'hono-openapi'
+import { describeRoute, resolver } from 'hono-openapi'
 import { z } from 'zod'
 import { HubError } from '../shared/errors.ts'
 import { splitReplies } from '../shared/send.ts'
 import { HANDLE, readSessionId } from '../shared/sessions/session-id.ts'
 import type { OpenedSession, Session } from '../shared/sessions/sessions.ts'
 import type { App, Deps } from './deps.ts'
-import { admitted, claimed, IDEMPOTENCY_KEY, IF_MATCH, ifMatchOf, json, query, replies } from './http.ts'
-import { JsonObject, preferences, UserName } from './preferences.ts'
-
-/** The name of this function in the table: what a key's scopes are asked for. */
-export const SCOPE = 'sessions'
+import {
+  admitted,
+  checked,
+  claimed,
+  IDEMPOTENCY_KEY,
+  IF_MATCH,
+  ifMatchOf,
+  json,
+  parseJson,
+  query,
+  replies,
+} from './http.ts'
+import { JsonObject, preferences, SCOPE, UserName } from './preferences.ts'
 
 const NewSession = z.strictObject({
   user: UserName,
   data: JsonObject.default({}).describe('what the application remembers of it, at most 16 KiB'),
-  idle_seconds: z.int().min(1).max(7_776_000).default(1_800).describe('it ends when nobody used it for so long'),
+  idle_seconds: z
+    .int()
+    .min(1)
+    .max(7_776_000)
+    .default(1_800)
+    .describe('it ends when nobody used it for so long'),
   absolute_seconds: z.int().min(1).max(31_536_000).default(604_800).describe('it ends then, used or not'),
 })
 const Patch = z.strictObject({ data: JsonObject.describe('a JSON merge patch (RFC 7396): `null` removes') })
 const Rotation = z.strictObject({
-  grace_seconds: z.number().min(0).max(30).default(0).describe('the id before holds so much longer, for requests in flight'),
+  grace_seconds: z
+    .number()
+    .min(0)
+    .max(30)
+    .default(0)
+    .describe('the id before holds so much longer, for requests in flight'),
 })
 
 const Handle = z.string().regex(HANDLE, 'must be the `handle` of a session')
@@ -31,7 +49,10 @@ const Ended = z
     handle: Handle.optional().describe('only this one'),
     except: z
       .string()
-      .refine((text) => HANDLE.test(text) || readSessionId(text) !== undefined, 'must be the `handle` of a session')
+      .refine(
+        (text) => HANDLE.test(text) || readSessionId(text) !== undefined,
+        'must be the `handle` of a session',
+      )
       .optional()
       .describe('all but this one'),
   })
@@ -51,7 +72,8 @@ const Shown = z.object({
 })
 const Opened = Shown.extend({ id: z.string().describe('whoever has it is the user: shown only here') })
 
-const ID = 'its id, or `current` where `x-hub-session` holds it: paths are written to logs of servers in between'
+const ID =
+  'its id, or `current` where `x-hub-session` holds it: paths are written to logs of servers in between'
 
 /** `/v1/sessions`: opaque ids that an application gives its users, and what it remembers of them. */
 export function sessions(
@@ -75,7 +97,7 @@ export function sessions(
         const { user, data, idle_seconds, absolute_seconds } = c.req.valid('json')
         const wanted = { user, data, idleMs: idle_seconds * 1_000, absoluteMs: absolute_seconds * 1_000 }
         const made = await sessions.create(c.var.caller.tenant, wanted, onceOf(c))
-        return c.json(shownOpened(made), 201, { ETag: `"${made.version}"` })
+        return c.json(shownOpened(made), 201, headersOf(made))
       },
     )
     .get(
@@ -88,7 +110,7 @@ export function sessions(
       query(OfUser),
       async (c) => {
         const listed = await sessions.list(c.var.caller.tenant, c.req.valid('query').user)
-        return c.json({ data: listed.map(shown) })
+        return c.json({ data: listed.map(shown) }, 200, PRIVATE)
       },
     )
     .delete(
@@ -124,7 +146,7 @@ export function sessions(
         const [aboutCaller, aboutSession] = splitReplies(replies, who.calls.length)
         const { headers } = await who.settle(aboutCaller, SCOPE)
         const session = what.settle(aboutSession)
-        return c.json(shown(session), 200, { ...headers, ETag: `"${session.version}"` })
+        return c.json(shown(session), 200, { ...headers, ...headersOf(session) })
       },
     )
     .patch(
@@ -139,7 +161,7 @@ export function sessions(
       async (c) => {
         const { data } = c.req.valid('json')
         const session = await sessions.patch(c.var.caller.tenant, idOf(c), data, ifMatchOf(c))
-        return c.json(shown(session), 200, { ETag: `"${session.version}"` })
+        return c.json(shown(session), 200, headersOf(session))
       },
     )
     .post(
@@ -149,14 +171,16 @@ export function sessions(
         description:
           'The id before ends at once, or after `grace_seconds`. Of several at the same time one wins, the others get 404, or within the grace 409 `session_rotated`. With an Idempotency-Key it may be repeated for ten minutes. Do it whenever the user’s rights change, as after a login.',
         parameters: [IDEMPOTENCY_KEY],
+        requestBody: { content: { 'application/json': { schema: resolver(Rotation) } } },
         responses: replies(200, 'The session with its new id', Opened),
       }),
       member,
-      json(Rotation),
       async (c) => {
-        const graceMs = Math.round(c.req.valid('json').grace_seconds * 1_000)
+        const text = await c.req.text()
+        const { grace_seconds } = checked(Rotation, text === '' ? {} : parseJson(text))
+        const graceMs = Math.round(grace_seconds * 1_000)
         const rotated = await sessions.rotate(c.var.caller.tenant, idOf(c), graceMs, onceOf(c))
-        return c.json(shownOpened(rotated), 200, { ETag: `"${rotated.version}"` })
+        return c.json(shownOpened(rotated), 200, headersOf(rotated))
       },
     )
     .delete(
@@ -184,6 +208,9 @@ function onceOf(c: Context<App>): string | undefined {
   const key = c.req.header('idempotency-key')
   return key === undefined ? undefined : `${c.var.caller.keyId ?? ''}/${key}`
 }
+
+const PRIVATE = { 'Cache-Control': 'no-store' }
+const headersOf = ({ version }: Session) => ({ ...PRIVATE, ETag: `"${version}"` })
 
 const time = (ms: number) => new Date(ms).toISOString()
 

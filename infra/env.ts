@@ -93,7 +93,9 @@ export const Env = z
       .describe('Which functions to serve, e.g. `cache-complete,keys`; all by default.'),
     HUB_PROVIDERS: json(
       z.record(
-        z.string(),
+        z
+          .string()
+          .refine((name) => name !== 'app', 'must not be `app`: breakers of applications are named so'),
         z.strictObject({
           base_url: z.url({ protocol: /^https?$/ }).optional(),
           key_env: z.string().optional(),
@@ -190,6 +192,12 @@ export const Env = z
       ),
     HUB_INFERENCE_TIMEOUT_SECONDS: seconds.default(30).describe('Longest run of a model.'),
     HUB_USAGE_DAYS: z.coerce.number().int().min(1).default(90).describe('How long usage is kept, in days.'),
+    HUB_AUDIT_DAYS: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .default(365)
+      .describe('How long the log of administrative acts is kept, in days.'),
     HUB_RESERVATION_SECONDS: seconds
       .default(600)
       .describe(
@@ -216,6 +224,11 @@ export const Env = z
         'At SIGTERM, behind a load balancer: how long the Node server serves on while `/readyz` says `draining`, and then how long it leaves idle connections open.',
       ),
     HUB_DATA_DIR: z.string().default('.data').describe('Where the local Redis keeps its data.'),
+    HUB_ERASURE_QUIET_SECONDS: seconds
+      .default(60)
+      .describe(
+        'An erasure of a tenant is over when nothing of it has turned up for so long: longer than the calls that may be on their way when it begins.',
+      ),
     HUB_REDIS_CALLS: z.coerce
       .number()
       .int()

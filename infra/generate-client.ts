@@ -123,7 +123,9 @@ function replyType(responses: NonNullable<Operation['responses']>): string {
   const types = good.flatMap(([, { content }]) => {
     if (!content || Object.keys(content).length === 0) return ['undefined']
     const { 'application/json': json, ...others } = content
-    const other = Object.keys(others).map((type) => (type === 'text/event-stream' ? 'EventStream' : 'Response'))
+    const other = Object.keys(others).map((type) =>
+      type === 'text/event-stream' ? 'EventStream' : 'Response',
+    )
     return [...(json ? [typeOf(json.schema ?? {})] : []), ...other]
   })
   return union(types.length > 0 ? types : ['unknown'])
@@ -145,7 +147,12 @@ function typeOf(schema: Schema): string {
   return type === 'object' || schema.properties ? typeOfObject(schema) : 'unknown'
 }
 
-function typeOfObject({ properties = {}, required = [], additionalProperties: more = true, propertyNames }: Schema) {
+function typeOfObject({
+  properties = {},
+  required = [],
+  additionalProperties: more = true,
+  propertyNames,
+}: Schema) {
   const fields = Object.entries(properties).map(
     ([name, one]) =>
       `${comment(one.description)}${property(name)}${required.includes(name) ? '' : '?'}: ${typeOf(one)}`,
@@ -161,7 +168,8 @@ function typeOfObject({ properties = {}, required = [], additionalProperties: mo
 const union = (types: string[]) => [...new Set(types)].join(' | ') || 'never'
 const property = (name: string) => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name))
 /** Recursive schemas without a name are all of them `z.json()`. */
-const typeName = (name: string) => (name.startsWith('__schema') ? `Json${name.slice('__schema'.length)}` : name)
+const typeName = (name: string) =>
+  name.startsWith('__schema') ? `Json${name.slice('__schema'.length)}` : name
 
 function comment(...lines: (string | undefined)[]): string {
   const said = lines.filter((line) => line !== undefined).join(' · ')

@@ -66,4 +66,7 @@ function replaceBetween(text: string, name: string, content: string): string {
 if (import.meta.main) {
   writeFileSync(new URL('README.md', root), readme())
   writeFileSync(new URL('shared/scripts.generated.ts', root), scriptsModule())
+  // It loads the whole hub, which needs the scripts.
+  const { clientRoutes } = await import('./generate-client.ts')
+  writeFileSync(new URL('infra/client/routes.generated.ts', root), await clientRoutes())
 }

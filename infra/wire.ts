@@ -4,6 +4,7 @@ import { createApp } from '../functions/app.ts'
 import type { Log } from '../functions/deps.ts'
 import packageJson from '../package.json' with { type: 'json' }
 import { createAdmission } from '../shared/admission.ts'
+import { createAudit } from '../shared/audit/audit.ts'
 import { createCacheRoom } from '../shared/cache-room.ts'
 import { createCollapse } from '../shared/completions/collapse.ts'
 import { createCompletionCache } from '../shared/completions/completion-cache.ts'
@@ -51,6 +52,8 @@ import { wirePlatform } from './wire-platform.ts'
 import { wireRealtime } from './wire-realtime.ts'
 import { wireRetrieval } from './wire-retrieval.ts'
 import { wireSchedules } from './wire-schedules.ts'
+import { wireSessions } from './wire-sessions.ts'
+import { wireTenants } from './wire-tenants.ts'
 
 /** What a rim says of its runtime. */
 export interface Rim {
@@ -185,7 +188,21 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     ...{ redis, secrets, outgoing, admission, documents, indexes, env, rim, clock },
     ...{ agentMail, intake: events.deps.intake, extractText: retrieval.deps.extractText },
   })
-  const platform = wirePlatform({ redis, env, rim })
+  const tenants = wireTenants({
+    ...{ redis, cacheRedis, connectRedisai, admission, env, rim, clock },
+    vectors: retrieval.vectors,
+  })
+  const users = wireSessions({ redis, keyring, realtime: realtime.deps.realtime })
+  const audit = createAudit({
+    ...{
+      redis,
+      clock,
+      owner: env.HUB_ADMIN_KEY === undefined ? 'local' : 'admin',
+      keptDays: env.HUB_AUDIT_DAYS,
+    },
+    callBudget: rim.countsCalls ? env.HUB_REDIS_CALLS : undefined,
+  })
+  const platform = wirePlatform({ redis, env, rim, readers: realtime.deps.readers })
   const app = createApp(
     {
       ...{ redis, clock, admission, log, version: packageJson.version },
@@ -207,6 +224,9 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
       ...realtime.deps,
       ...agents.deps,
       ...platform.deps,
+      ...users.deps,
+      audit,
+      ...tenants.deps,
       ask,
       httpGateway: createHttpGateway({
         ...{ redis, cacheRedis, admission, limits, outgoing, clock },
@@ -226,7 +246,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   )
   const close = async () => {
     realtime.close()
-    await Promise.all([retrieval.close(), inference.close()])
+    await Promise.all([retrieval.close(), inference.close(), tenants.close()])
     const connections = new Set([redis, cacheRedis, vectorRedis.reads, vectorRedis.writes, blockingRedis])
     await Promise.all([...connections].map((connection) => connection?.close()))
   }
@@ -240,6 +260,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     { of: ['ingest-event'], ...events },
     { of: ['ingest-event'], ...schedules },
     { of: ['agent-step'], ...agents },
+    { of: ['platform'], ...tenants },
   ].filter(({ of }) => of.some(has))
   const scheduled = async (trigger: string) => {
     log.info({ msg: 'Scheduled', trigger })

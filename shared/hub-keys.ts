@@ -2,10 +2,10 @@ import { createHmac, hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { TenantSettings } from './admission.ts'
 import { HubError } from './errors.ts'
-import { hubKeysKey, TENANT_FIELD, TENANTS_KEY } from './keys.ts'
+import { ERASURES_KEY, hubKeysKey, TENANT_FIELD, TENANTS_KEY } from './keys.ts'
 import type { BudgetSetting } from './metering/budgets.ts'
 import type { LimitSetting } from './metering/limits.ts'
-import type { Redis } from './ports/redis.ts'
+import type { Command, Redis, Reply } from './ports/redis.ts'
 import { send } from './send.ts'
 
 /** What a hub key says of itself: `hub_<id>_<nonce><mac>_<tenant>`. */
@@ -93,6 +93,17 @@ export interface NewHubKey {
 
 /** The keys of all tenants, one hash a tenant. */
 export function createHubKeys({ redis, keyring, now }: { redis: Redis; keyring: Keyring; now(): number }) {
+  /** What is written while the tenant is erased goes with the rest of it, so whoever wrote it must not rely on it: 409. */
+  async function unlessErased(tenant: string, writes: readonly Command[]): Promise<Reply[]> {
+    const erasure = () => send(redis, ['HGET', ERASURES_KEY, tenant], SLOW) as Promise<string | null>
+    const before = await erasure()
+    if (before && JSON.parse(before).status === 'erasing') throw beingErased(tenant)
+    const replies = await redis.wave(writes, SLOW)
+    for (const reply of replies) if (reply instanceof Error) throw reply
+    if ((await erasure()) !== before) throw beingErased(tenant)
+    return replies
+  }
+
   return {
     /** The key itself is returned here and nowhere else. With an idempotency key a repeated call returns the same key. */
     async create(wanted: NewHubKey, idempotencyKey?: string): Promise<HubKeyRecord & { key: string }> {
@@ -105,25 +116,22 @@ export function createHubKeys({ redis, keyring, now }: { redis: Redis; keyring: 
         revoked_at: null,
         request_hash: idempotencyKey === undefined ? null : sha256(JSON.stringify(wanted)),
       }
-      const [, isNew, kept] = await redis.wave(
-        [
-          ['SADD', TENANTS_KEY, tenant],
-          ['HSETNX', hubKeysKey(tenant), id, JSON.stringify(record)],
-          ['HGET', hubKeysKey(tenant), id],
-        ],
-        SLOW,
-      )
-      if (isNew instanceof Error) throw isNew
+      const [, isNew, kept] = await unlessErased(tenant, [
+        ['SADD', TENANTS_KEY, tenant],
+        ['HSETNX', hubKeysKey(tenant), id, JSON.stringify(record)],
+        ['HGET', hubKeysKey(tenant), id],
+      ])
       if (isNew === 1) return { ...record, key }
       const first: HubKeyRecord = JSON.parse(kept as string)
       if (first.request_hash !== record.request_hash) throw idempotencyMismatch()
       return { ...first, key }
     },
 
+    /** Those that have keys or settings. */
+    tenants: async () => ((await send(redis, ['SMEMBERS', TENANTS_KEY], SLOW)) as string[]).sort(),
+
     async list(tenant?: string): Promise<HubKeyRecord[]> {
-      const tenants = tenant
-        ? [tenant]
-        : ((await send(redis, ['SMEMBERS', TENANTS_KEY], SLOW)) as string[]).sort()
+      const tenants = tenant ? [tenant] : await this.tenants()
       if (tenants.length === 0) return []
       const replies = await redis.wave(
         tenants.map((tenant) => ['HGETALL', hubKeysKey(tenant)] as const),
@@ -139,14 +147,10 @@ export function createHubKeys({ redis, keyring, now }: { redis: Redis; keyring: 
 
     /** Replaces what is set for a tenant; it holds for all of its keys. */
     async putTenant(tenant: string, settings: TenantSettings): Promise<void> {
-      const replies = await redis.wave(
-        [
-          ['SADD', TENANTS_KEY, tenant],
-          ['HSET', hubKeysKey(tenant), TENANT_FIELD, JSON.stringify(settings)],
-        ],
-        SLOW,
-      )
-      for (const reply of replies) if (reply instanceof Error) throw reply
+      await unlessErased(tenant, [
+        ['SADD', TENANTS_KEY, tenant],
+        ['HSET', hubKeysKey(tenant), TENANT_FIELD, JSON.stringify(settings)],
+      ])
     },
 
     async findTenant(tenant: string): Promise<TenantSettings> {
@@ -158,13 +162,13 @@ export function createHubKeys({ redis, keyring, now }: { redis: Redis; keyring: 
       return (await this.list()).find((record) => record.id === id)
     },
 
-    /** False when there is no such key. */
-    async revoke(id: string): Promise<boolean> {
+    /** `undefined` when there is no such key. */
+    async revoke(id: string): Promise<HubKeyRecord | undefined> {
       const record = await this.find(id)
-      if (!record) return false
+      if (!record) return undefined
       const revoked = { ...record, revoked_at: record.revoked_at ?? new Date(now()).toISOString() }
       await send(redis, ['HSET', hubKeysKey(record.tenant), id, JSON.stringify(revoked)], SLOW)
-      return true
+      return revoked
     },
   }
 }
@@ -179,6 +183,15 @@ const sha256 = (text: string) => hash('sha256', text)
 /** Compares secrets of any length in constant time. */
 export const sameSecret = (a: string, b: string) =>
   timingSafeEqual(Buffer.from(sha256(a)), Buffer.from(sha256(b)))
+
+const beingErased = (tenant: string) =>
+  new HubError({
+    code: 'tenant_being_erased',
+    status: 409,
+    message: `The tenant ${tenant} is being erased. Try again when GET /v1/tenants/${tenant}/erasure says \`erased\`.`,
+    param: 'tenant',
+    retryAfterSeconds: 10,
+  })
 
 const idempotencyMismatch = () =>
   new HubError({

@@ -476,7 +476,14 @@ export const redisaiModels = (tenant: string) => `{redisai}:${escapeGlob(tenant)
 /** Keys of the whole hub; `{K}:…` of one of them is too. A tenant's erasure leaves them and removes its members (`shared/tenants/hub-members.ts`). */
 export const HUB_KEYS: readonly string[] = [
   ...[TENANTS_KEY, ROUTES_KEY, BREAKERS_KEY, SWEEPS_KEY, QUESTIONS_KEY, EMBED_STREAM, HANDLED_STREAMS_KEY],
-  ...[QUEUES_KEY, AGENTS_DUE_KEY, MEMORIES_DUE_KEY, TASK_TENANTS_KEY, DELIVERIES_STREAM, ALERTING_TENANTS_KEY],
+  ...[
+    QUEUES_KEY,
+    AGENTS_DUE_KEY,
+    MEMORIES_DUE_KEY,
+    TASK_TENANTS_KEY,
+    DELIVERIES_STREAM,
+    ALERTING_TENANTS_KEY,
+  ],
   ...[SCHEDULES_DUE_KEY, AUDIT_STREAM, ERASURES_KEY],
 ]
 

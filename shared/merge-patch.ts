@@ -18,7 +18,10 @@ export function fromLeaves(leaves: Leaves): JsonObject {
   const objects = new Map([['', root]])
   for (const path of Object.keys(leaves).sort()) {
     const end = path.lastIndexOf('/')
-    const name = path.slice(end + 1).replaceAll('~1', '/').replaceAll('~0', '~')
+    const name = path
+      .slice(end + 1)
+      .replaceAll('~1', '/')
+      .replaceAll('~0', '~')
     const text = leaves[path]!
     const value = text === EMPTY ? Object.create(null) : JSON.parse(text)
     if (text === EMPTY) objects.set(path, value)

@@ -10,6 +10,9 @@ export interface Secrets {
 
 const VERSION = 'v1'
 
+/** All that was sealed within a text. */
+export const SEALED = /\bv1\.[\w-]{16}\.[\w-]{22,}/g
+
 /**
  * Keeps secrets in Redis unreadable to who has no `HUB_SECRET_KEY`.
  *

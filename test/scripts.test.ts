@@ -11,8 +11,11 @@ import {
   budgetKeys,
   channelKeys,
   completionKeys,
+  configKeys,
   datasetKeys,
   documentKey,
+  ERASURES_DUE_KEY,
+  ERASURES_KEY,
   eventKeys,
   featureKey,
   indexesKey,
@@ -23,12 +26,15 @@ import {
   lockKeys,
   longMemoryKeys,
   modelKeys,
+  preferencesKey,
   promptKey,
   queueKeys,
   resultKey,
   SCHEDULES_DUE_KEY,
   SCHEDULES_RUNS_KEY,
   SWEEPS_KEY,
+  serviceKey,
+  sessionKeys,
   streamKeys,
   taskKeys,
   windowKey,
@@ -68,6 +74,7 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
   ),
   'claim-due': () => [SWEEPS_KEY],
   'claim-schedules': () => [SCHEDULES_DUE_KEY, SCHEDULES_RUNS_KEY],
+  'move-erasure': () => [ERASURES_KEY, ERASURES_DUE_KEY],
   'move-schedule': () => [SCHEDULES_DUE_KEY, SCHEDULES_RUNS_KEY],
   'replace-field': (tenant) => [indexesKey(tenant)],
   'publish-message': (tenant) => {
@@ -155,6 +162,19 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
   'acquire-lock': (tenant) => lock(tenant, 'lock', 'fence', 'waiting', 'alive'),
   'renew-lock': (tenant) => lock(tenant, 'lock', 'fence'),
   'release-lock': (tenant) => lock(tenant, 'lock', 'fence', 'waiting', 'alive'),
+  'put-config': (tenant) => {
+    const { config, history, operation } = configKeys(tenant, 'billing')
+    return [config, history, operation('some/{id}')]
+  },
+  'put-instance': (tenant) => [serviceKey(tenant, 'billing')],
+  'read-service': (tenant) => [serviceKey(tenant, 'billing')],
+  'create-session': (tenant) => {
+    const { sessions, made } = sessionKeys(tenant, 'a-hash_of-a-user')
+    return [sessions, made('a'.repeat(64))]
+  },
+  'use-session': (tenant) => [sessionKeys(tenant, 'a-hash_of-a-user').sessions],
+  'end-sessions': (tenant) => [sessionKeys(tenant, 'a-hash_of-a-user').sessions],
+  'patch-preferences': (tenant) => [preferencesKey(tenant, 'a:{b}')],
   breaker: (tenant) => [breakerKey(tenant, 'ollama/llama3:{8b}#main')],
 }
 

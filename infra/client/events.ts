@@ -51,7 +51,10 @@ export async function* follow(
       }
     } catch (error) {
       if (signal?.aborted) return
-      if (!(error instanceof HubRequestError) || !(error.mayPass || (token && error.code === 'token_expired')))
+      if (
+        !(error instanceof HubRequestError) ||
+        !(error.mayPass || (token && error.code === 'token_expired'))
+      )
         throw error
       onError?.(error)
     }
@@ -71,6 +74,10 @@ async function connection({ token, lastEventId: _, ...request }: Request & Follo
   return { ...settings, query: { ...request.query, token: await token(), last_event_id: lastId } }
 }
 
+/** Events of one reply, without another connection after it. */
+export const readEvents = (response: Response, settings: FollowSettings = {}) =>
+  eventsOf(response, settings, { lastId: undefined, retryMs: 0 })
+
 /** Events of one connection. Throws `stream_silent`, or `unreachable` where it was cut. */
 async function* eventsOf(
   { body, headers }: Response,
@@ -87,7 +94,7 @@ async function* eventsOf(
     onRetry: (ms) => {
       state.retryMs = ms
     },
-    onEvent: ({ event = 'message', data, id }) => heard.push({ type: event, data: valueOf(data), id }),
+    onEvent: ({ event = 'message', data, id }) => heard.push({ type: event, data: parsed(data), id }),
   })
   const reader = body.getReader()
   const decoder = new TextDecoder()
@@ -117,7 +124,7 @@ async function within<T>(ms: number, reading: Promise<T>): Promise<T> {
   }
 }
 
-function valueOf(data: string): unknown {
+function parsed(data: string): unknown {
   try {
     return JSON.parse(data)
   } catch {
@@ -129,9 +136,11 @@ const STATUS: Record<string, number> = { rate_limit_error: 429, server_error: 50
 
 /** The hub's reason to end a stream; its type tells whether it passes. */
 function fromEnd(data: unknown): HubRequestError {
-  const { error = {} } = (typeof data === 'object' ? data : undefined) ?? ({} as Envelope)
-  const { message = 'The hub ended the stream.', code = 'stream_ended', type = '' } = error as NonNullable<Envelope['error']>
-  return new HubRequestError(message, { code, status: STATUS[type] ?? 400 })
+  const { error } = Object(data) as Envelope
+  const status = STATUS[error?.type ?? ''] ?? 400
+  return new HubRequestError(error?.message ?? 'The hub ended the stream.', {
+    ...{ code: error?.code ?? 'stream_ended', status, param: error?.param ?? undefined },
+  })
 }
 
 const cut = (cause: unknown) => new HubRequestError('The stream was cut.', { code: 'unreachable', cause })

@@ -1,34 +1,35 @@
 import { HubRequestError } from './hub-request-error.ts'
-import type { Request, Route, Send } from './request.ts'
-import type { FencedRoute } from './routes.generated.ts'
+import { newKey, type Request, type Route, readJson, type Send } from './request.ts'
 import { sleep } from './sleep.ts'
 
 export interface LockSettings {
-  /** Default 30: how long others wait for a holder that died. It is renewed in the background. */
+  /** How long others wait for a holder that died; default 30. It is renewed while the work lasts. */
   ttlSeconds?: number
   /** How long to wait while others hold it; default 0. */
   waitSeconds?: number
-  /** What you call yourself, for others to read. */
+  /** What the holder calls itself, for others to read. */
   owner?: string
-  /** Ends the wait, and `lock.signal` too. */
+  /** Ends the wait, and aborts the work's signal too. */
   signal?: AbortSignal
 }
 
-/** Of one wait of the hub; it has no longer one. */
-const WAIT_SECONDS = 20
-const SLOW_MS = 10_000
-
-/** What a lease is, without the types of calls. */
+/** A lock that is held. */
 export interface Lease {
-  token: number
-  signal: AbortSignal
-  /** Sends a write under the lock. */
+  /** Higher than that of every earlier holder. */
+  readonly token: number
+  /** Aborts with `lock_lost` when the lease is over though the work is not. */
+  readonly signal: AbortSignal
+  /** Sends a write under the lock: the hub refuses it (412 `lock_lost`) once a later holder wrote there. */
   send<T>(route: Route, request: Request, read: (response: Response) => Promise<T>): Promise<T>
 }
 
+/** The hub waits no longer at once. */
+const WAIT_SECONDS = 20
+const SLOW_MS = 10_000
+
 /**
- * Runs `work` while the lock is held. Throws 409 `lock_held`; `lock_lost` where the lease was over before the work was, which
- * `signal` told it of; else what the work throws.
+ * Runs the work while the lock is held. Throws 409 `lock_held`, 412 `lock_lost` where the lease was over before the work was, or
+ * what the work throws.
  */
 export async function withLock<T>(
   send: Send,
@@ -36,36 +37,28 @@ export async function withLock<T>(
   settings: LockSettings,
   work: (lease: Lease) => Promise<T>,
 ): Promise<T> {
-  const { ttlSeconds = 30, signal } = settings
-  const ttlMs = ttlSeconds * 1000
+  const { ttlSeconds = 30, waitSeconds = 0, owner, signal } = settings
   const path = { name }
-  let asked = performance.now()
-  const { token } = await acquire()
-  /** From the moment of asking on: by then the hub's lease is over too, or just about to be. */
-  let until = asked + ttlMs
+  const ttlMs = ttlSeconds * 1000
+  const lease = await acquire()
   const over = new AbortController()
   const ends = signal ? AbortSignal.any([signal, over.signal]) : over.signal
   const done = new AbortController()
-  const lose = (cause?: unknown) => over.abort(lost(name, token, cause))
-  const check = () => {
-    // Whoever was asleep for longer than the lease hears of it before the timer does.
-    if (performance.now() >= until) lose()
-    ends.throwIfAborted()
-  }
-
-  const renewing = keep()
+  const lose = (cause?: unknown) => over.abort(lost(name, lease.token, cause))
+  const renewing = keepRenewing()
   try {
     const result = await work({
-      token,
-      signal: ends,
+      ...{ token: lease.token, signal: ends },
       send(route, request, read) {
-        check()
-        const headers = { ...request.headers, 'x-hub-lock': `${name}=${token}` }
+        checkTime()
+        ends.throwIfAborted()
+        const headers = { ...request.headers, 'x-hub-lock': `${name}=${lease.token}` }
         const signal = request.signal ? AbortSignal.any([request.signal, ends]) : ends
         return send(route, { ...request, headers, signal }, read)
       },
     })
-    check()
+    checkTime()
+    over.signal.throwIfAborted()
     return result
   } finally {
     done.abort()
@@ -74,56 +67,65 @@ export async function withLock<T>(
     if (!over.signal.aborted) await release().catch(() => {})
   }
 
-  async function acquire(): Promise<{ token: number }> {
-    const { waitSeconds = 0, owner } = settings
+  /** Who slept for longer than the lease learns of it before its timers do. */
+  function checkTime() {
+    if (performance.now() >= lease.until) lose()
+  }
+
+  /** One acquisition, however often it is asked for: its place in the queue survives a hub that restarts. */
+  async function acquire(): Promise<{ token: number; until: number }> {
+    const idempotencyKey = newKey()
     for (const end = performance.now() + waitSeconds * 1000; ; ) {
-      const wait = Math.max(0, Math.min(WAIT_SECONDS, (end - performance.now()) / 1000))
-      asked = performance.now()
+      const began = performance.now()
+      const wait = Math.max(0, Math.min(WAIT_SECONDS, (end - began) / 1000))
       try {
         const body = { ttl_seconds: ttlSeconds, wait_seconds: wait, owner }
-        // A repeated call finds what the first one acquired, but only the first one tells when.
-        const request = { path, body, signal, timeoutMs: wait * 1000 + SLOW_MS, retries: 0 }
-        return await send('POST /v1/locks/{name}', request, readJson<{ token: number }>)
+        const request = { path, body, signal, idempotencyKey, timeoutMs: wait * 1000 + SLOW_MS }
+        const { token } = await send('POST /v1/locks/{name}', request, readJson<{ token: number }>)
+        // The lease began at some time since; a renewal says since when at the latest.
+        const isFresh = performance.now() - began < ttlMs / 4
+        return { token, until: isFresh ? began + ttlMs : await renew(token, ttlMs, signal) }
       } catch (error) {
-        const isHeld = error instanceof HubRequestError && (error.code === 'lock_held' || error.mayPass)
-        if (!isHeld || performance.now() >= end) throw error
-        if (error.code !== 'lock_held') await sleep(Math.min(1_000, end - performance.now()), signal)
+        const mayCome = error instanceof HubRequestError && (error.mayPass || /^lock_/.test(error.code))
+        if (!mayCome || performance.now() >= end) throw error
+        await sleep(250, signal)
       }
     }
   }
 
-  /** Three times within a lease, so that two renewals may fail. */
-  async function keep() {
-    while (!done.signal.aborted && !ends.aborted) {
+  /** Until when it is held at least: counted from the question, not from the answer. */
+  async function renew(token: number, timeoutMs: number, signal?: AbortSignal): Promise<number> {
+    const until = performance.now() + ttlMs
+    const body = { token, ttl_seconds: ttlSeconds }
+    await send('PUT /v1/locks/{name}', { path, body, signal, timeoutMs, retries: 0 }, readJson)
+    return until
+  }
+
+  /** Three times within a lease, so that two may fail. */
+  async function keepRenewing() {
+    const left = () => lease.until - performance.now()
+    let pause = ttlMs / 3
+    while (!done.signal.aborted && !over.signal.aborted) {
       try {
-        await sleep(Math.max(0, Math.min(ttlMs / 3, until - performance.now())), done.signal)
-        if (performance.now() >= until) return lose()
-        const now = performance.now()
-        const body = { token, ttl_seconds: ttlSeconds }
-        const request = { path, body, signal: done.signal, timeoutMs: until - now, retries: 0 }
-        await send('PUT /v1/locks/{name}', request, readJson)
-        until = now + ttlMs
+        await sleep(Math.max(0, Math.min(pause, left())), done.signal)
+        if (left() <= 0) return lose()
+        lease.until = await renew(lease.token, left(), done.signal)
+        pause = ttlMs / 3
       } catch (error) {
         if (done.signal.aborted) return
-        if (error instanceof HubRequestError && !error.mayPass) return lose(error)
-        if (performance.now() >= until) return lose(error)
-        await sleep(Math.min(250, ttlMs / 20), done.signal).catch(() => {})
+        if (left() <= 0 || (error instanceof HubRequestError && !error.mayPass)) return lose(error)
+        pause = ttlMs / 20
       }
     }
   }
 
   async function release() {
-    const request = { path, query: { token }, timeoutMs: Math.min(SLOW_MS, ttlMs) }
+    const request = { path, query: { token: lease.token }, timeoutMs: SLOW_MS }
     await send('DELETE /v1/locks/{name}', request, () => undefined)
   }
 }
-
-const readJson = <T>(response: Response) => response.json() as Promise<T>
 
 const lost = (name: string, token: number, cause: unknown) =>
   new HubRequestError(`The lock ${name} (token ${token}) is lost: stop, and acquire it again.`, {
     ...{ code: 'lock_lost', status: 412, cause },
   })
-
-/** Of writes that a lock may guard. */
-export type { FencedRoute }

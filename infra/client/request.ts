@@ -44,7 +44,12 @@ const FIRST_WAIT_MS = 200
 const LONGEST_WAIT_MS = 10_000
 
 /** Sends calls; repeats what may be repeated while the hub is busy or away, until the deadline. */
-export function createSender({ baseUrl, key, fetch = globalThis.fetch, timeoutMs: usual = 30_000 }: SenderOptions) {
+export function createSender({
+  baseUrl,
+  key,
+  fetch = globalThis.fetch,
+  timeoutMs: usual = 30_000,
+}: SenderOptions) {
   const base = baseUrl.replace(/\/+$/, '')
   if (!URL.canParse(base)) throw new TypeError(`baseUrl: ${baseUrl} is no URL.`)
 
@@ -85,7 +90,9 @@ export function createSender({ baseUrl, key, fetch = globalThis.fetch, timeoutMs
   function prepare(route: Route, request: Request) {
     const { path = {}, query = {}, body, raw, contentType, headers, idempotent, idempotencyKey } = request
     const [method = '', template = ''] = route.split(' ')
-    const url = new URL(base + template.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(path[name] ?? '')))
+    const url = new URL(
+      base + template.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(path[name] ?? '')),
+    )
     for (const [name, value] of Object.entries(query)) append(url.searchParams, name, value)
     const once = ONCE.includes(route) ? (idempotencyKey ?? newKey()) : idempotencyKey
     const type = raw === undefined ? 'application/json' : contentType
@@ -107,13 +114,17 @@ export function createSender({ baseUrl, key, fetch = globalThis.fetch, timeoutMs
 
 export type Send = ReturnType<typeof createSender>
 
+export const readJson = <T>(response: Response) => response.json() as Promise<T>
+
 /** Doubles each time, and spreads: those who failed together do not come back together. */
 export const backOff = (attempt: number, firstMs = FIRST_WAIT_MS) =>
   Math.min(firstMs * 2 ** attempt, LONGEST_WAIT_MS) * (0.5 + Math.random() / 2)
 
 /** Not `crypto.randomUUID`: pages without HTTPS have none. */
-const newKey = () =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+export const newKey = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join(
+    '',
+  )
 
 function append(params: URLSearchParams, name: string, value: unknown) {
   if (value === undefined) return

@@ -98,8 +98,7 @@ ${config}`,
       })
     },
     async slotOf(key) {
-      const asked = nodes.filter(({ pid }) => pid).map((node) => node.command('CLUSTER', 'KEYSLOT', key))
-      return Number(await Promise.any(asked))
+      return Number(await Promise.any(nodes.map((node) => node.command('CLUSTER', 'KEYSLOT', key))))
     },
     async ownerOf(slot) {
       const owners = (await claims()).filter(

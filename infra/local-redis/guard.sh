@@ -9,9 +9,11 @@ exec </dev/null 4<&- 5<&-
 echo "$redis" >&3
 (
   read -r _ <&3
-  kill -TERM "$redis" # flushes the append-only file
-  kill -CONT "$redis" # a stopped process would not see it
-  for second in 1 2 3 4 5; do sleep 1; done
+  for second in 1 2 3 4 5; do
+    kill -TERM "$redis" # flushes the append-only file; refused while a replica writes its first one
+    kill -CONT "$redis" # a stopped process would not see it
+    sleep 1
+  done
   kill -KILL "$redis"
 ) >/dev/null 2>&1 &
 watcher=$!

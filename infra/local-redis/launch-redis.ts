@@ -82,7 +82,7 @@ function commandLine({ command, args, image }: RedisServer, directory: string, p
 }
 
 async function answers(url: string, ca?: string): Promise<boolean> {
-  const waits = { reconnectStrategy: false, connectTimeout: 1_000, socketTimeout: 1_000 } as const
+  const waits = { reconnectStrategy: false, connectTimeout: 5_000, socketTimeout: 5_000 } as const
   const socket = ca === undefined ? waits : { ...waits, tls: true as const, ca }
   const client = createClient({ url, socket }).on('error', () => {})
   try {

@@ -139,15 +139,7 @@ interface Conf extends SentinelOptions {
 
 /** The others are named, as Sentinel would itself write down whom it met: there is no wait for their greetings. */
 function configuration(options: Conf): string {
-  const {
-    plan,
-    sentinelPassword,
-    ids,
-    at,
-    directory,
-    downAfterMs = 1_000,
-    failoverTimeoutMs = 5_000,
-  } = options
+  const { plan, ids, at, directory, downAfterMs = 1_000, failoverTimeoutMs = 5_000 } = options
   const [primary, ...replicas] = plan.ports.slice(0, 3)
   const ports = plan.ports.slice(3)
   const others = ids.map((id, index) => `known-sentinel ${NAME} 127.0.0.1 ${ports[index]} ${id}`)

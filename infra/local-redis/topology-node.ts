@@ -63,6 +63,8 @@ export function createNode({ port, url, launch, onEnd }: NodeOptions): TopologyN
       await redis?.stop()
     },
     async command(...command) {
+      // A stranger may listen there by now, and would be sent the password.
+      if (!pid) throw new Error(`No Redis of ours runs on port ${port}`)
       const client = await connectNode(url)
       try {
         return await client.sendCommand(command)

@@ -52,10 +52,10 @@ interface Layout<T extends Running> {
 
 /** Starts a topology as it was last on this directory, else a new one. */
 export async function startTopology<T extends Running>(
-  { directory: given, persist = true, ports, server }: TopologyOptions,
+  { directory: given, persist = true, ports, server, report = () => {} }: TopologyOptions,
   layout: Layout<T>,
 ): Promise<T> {
-  if (server.image)
+  if (server.image && layout.ports > 1)
     throw new Error(
       'Servers in containers do not reach each other on loopback: put a redis-server of version 8 or newer on PATH',
     )
@@ -93,6 +93,8 @@ export async function startTopology<T extends Running>(
         password: newPassword(),
         sentinelPassword: newPassword(),
       }
+      if (ports && plan.ports[0] !== ports[0])
+        report(`Not all of the ports ${ports.join(', ')} are free: others are used`)
       try {
         const topology = await layout.launch(plan, directory)
         writeSecret(join(directory, 'topology.json'), JSON.stringify(plan))

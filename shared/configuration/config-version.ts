@@ -4,7 +4,7 @@ import type { Reply } from '../ports/redis.ts'
 export interface ConfigVersion {
   namespace: string
   version: number
-  values: Record<string, unknown>
+  values: Readonly<Record<string, unknown>>
   /** RFC 3339 */
   at: string
   /** Id of the key that wrote it, or `admin`. */

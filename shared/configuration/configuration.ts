@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { canonicalJson } from '../completions/completion-hash.ts'
 import { configKeys, configsKey, NAME } from '../keys.ts'
 import { type Fence, fenceArgs, lockLost } from '../locks/fence.ts'
+import { applied, fromLeaves, toChanges, toLeaves } from '../merge-patch.ts'
 import type { Redis, Reply } from '../ports/redis.ts'
 import { putConfigScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
@@ -15,9 +16,8 @@ import {
   toChange,
   toVersion,
 } from './config-version.ts'
-import { mergePatch } from './merge-patch.ts'
 
-type Values = Record<string, unknown>
+type Values = Readonly<Record<string, unknown>>
 
 export interface ConfigWrite {
   /** Id of the key that writes, or `admin`. */
@@ -79,7 +79,7 @@ export function createConfiguration({ redis, callBudget = 100 }: ConfigurationOp
      */
     patch: (tenant: string, namespace: string, patch: Values, write: ConfigWrite): Promise<Written> =>
       change(tenant, namespace, write, ['patch', patch], (current) => ({
-        values: mergePatch(JSON.parse(current?.values || '{}'), patch) as Values,
+        values: fromLeaves(applied(toLeaves(JSON.parse(current?.values || '{}')), toChanges(patch))),
       })),
 
     /** Gives it the values of an old version again, in a new one. Errors: those of `patch`, 404 `config_version_not_found`. */

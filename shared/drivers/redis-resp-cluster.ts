@@ -7,7 +7,7 @@ import { nameOf, type Place, type RedisUrl } from './redis-resp-url.ts'
 /** How long a node may take to tell the map, how soon it is asked for again, and how long a map is believed without any sign. */
 const ANSWER_MS = 1_000
 const AGAIN_MS = 200
-const BELIEVED_MS = 30_000
+const BELIEVED_MS = 10_000
 
 interface Shard {
   primary: Node

@@ -42,9 +42,9 @@ const SLOW_MS = 2_000
 const POLL_MS = 1_000
 /** Whose turn it is, where nothing wakes it: this at first, then ever more rarely. */
 const FIRST_POLL_MS = 50
-/** Who did not ask for so long is no longer waited for: a pause between two asks, and an ask. */
-const ALIVE_MS = POLL_MS + SLOW_MS + 500
-const LEAVE_MS = 2_500
+/** Who did not ask for so long is no longer waited for. The longer, the longer a lock stays free for one that died; who is only late goes to the end. */
+const ALIVE_MS = POLL_MS + 500
+const LEAVE_MS = 1_500
 /** Of a budget: who calls, leaving, and a little more. */
 const CALLS_KEPT = 6
 

@@ -50,6 +50,9 @@ export function checkWritable(channel: string): void {
   if (channel === 'agent:tasks') {
     throw badChannel('the hub itself tells of tasks here, which are sent to POST /v1/tasks')
   }
+  if (channel.startsWith('preferences:')) {
+    throw badChannel('the hub itself tells of preferences here, which are set by PATCH /v1/preferences/{user}')
+  }
   if (/^agent:(?:[^:]+:)?events$/.test(channel)) {
     throw badChannel(
       'the hub itself tells of agents here. Publish on `agent:logs` or on a channel of your own; tasks are sent to POST /v1/tasks',

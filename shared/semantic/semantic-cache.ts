@@ -90,6 +90,7 @@ export function createSemanticCache(options: SemanticCacheOptions) {
       try {
         return await nearest(look, AbortSignal.timeout(PATIENCE_MS))
       } catch (error) {
+        created.clear() // an index may have been erased with its tenant
         onFailure(error)
         return undefined
       }
@@ -114,6 +115,7 @@ export function createSemanticCache(options: SemanticCacheOptions) {
         await send(redis, ['ZADD', QUESTIONS_KEY, answer.until, JSON.stringify(known)])
         await vectors.put(index, [chunk], { signal })
       } catch (error) {
+        created.clear()
         onFailure(error)
       }
     },

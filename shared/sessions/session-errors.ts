@@ -13,7 +13,8 @@ export const rotatedAlready = () =>
   new HubError({
     code: 'session_rotated',
     status: 409,
-    message: 'This session has a newer id already, and this one holds only for requests in flight. Use the newer one.',
+    message:
+      'This session has a newer id already, and this one holds only for requests in flight. Use the newer one.',
     param: 'id',
   })
 
@@ -44,5 +45,6 @@ export const endedSince = () =>
   new HubError({
     code: 'session_ended',
     status: 409,
-    message: 'The session that this Idempotency-Key made has ended since, or has a newer id. Send another key.',
+    message:
+      'The session that this Idempotency-Key made has ended since, or has a newer id. Send another key.',
   })

@@ -56,7 +56,13 @@ export function createSessions({ redis, keyring }: { redis: Redis; keyring: Keyr
       calls: call ? [call] : [],
       settle(reply: Reply | undefined): Session {
         if (reply instanceof Error) throw reply
-        const [outcome, now, user, data, times] = (reply ?? ['none']) as [string, number, string, string, string]
+        const [outcome, now, user, data, times] = (reply ?? ['none']) as [
+          string,
+          number,
+          string,
+          string,
+          string,
+        ]
         if (outcome === 'ok') return toSession(read!.handle, user, data, times)
         if (outcome === 'rotated') throw errors.rotatedAlready()
         if (outcome === 'conflict') throw errors.otherVersion(now)
@@ -140,7 +146,8 @@ export function createSessions({ redis, keyring }: { redis: Redis; keyring: Keyr
       const read = readSessionId(id)
       if (!read) throw errors.noSession()
       // Made of the id before, which Redis does not hold either.
-      const secret = once === undefined ? newSecret() : keyring.sign('session-rotation', `${id}\n${once}\n${graceMs}`)
+      const secret =
+        once === undefined ? newSecret() : keyring.sign('session-rotation', `${id}\n${once}\n${graceMs}`)
       const next = toSessionId(read.user, read.handle, secret)
       const { hash } = readSessionId(next)!
       return { id: next, ...(await useNow(tenant, id, 'rotate', hash, graceMs, ROTATED_AGAIN_MS)) }
@@ -185,7 +192,13 @@ export function createSessions({ redis, keyring }: { redis: Redis; keyring: Keyr
   /** An Idempotency-Key is for one body, whosever session that asks for. */
   async function claim(tenant: string, operation: string, wanted: string) {
     const key = sessionOperationKey(tenant, operation)
-    const replies = await redis.wave([['SET', key, wanted, 'PX', OPERATION_KEPT_MS, 'NX'], ['GET', key]], SLOW)
+    const replies = await redis.wave(
+      [
+        ['SET', key, wanted, 'PX', OPERATION_KEPT_MS, 'NX'],
+        ['GET', key],
+      ],
+      SLOW,
+    )
     for (const reply of replies) if (reply instanceof Error) throw reply
     if (replies[1] !== wanted) throw errors.otherSession()
   }
@@ -205,9 +218,19 @@ type Known = [
 
 function toSession(handle: string, user: string, data: string, times: string): Session {
   const space = data.indexOf(' ')
-  const [createdAt, seenAt, idleMs, expiresAt] = times.split(' ').map(Number) as [number, number, number, number]
+  const [createdAt, seenAt, idleMs, expiresAt] = times.split(' ').map(Number) as [
+    number,
+    number,
+    number,
+    number,
+  ]
   return {
-    ...{ handle, user, data: fromLeaves(JSON.parse(data.slice(space + 1))), version: Number(data.slice(0, space)) },
+    ...{
+      handle,
+      user,
+      data: fromLeaves(JSON.parse(data.slice(space + 1))),
+      version: Number(data.slice(0, space)),
+    },
     ...{ createdAt, seenAt, idleExpiresAt: Math.min(seenAt + idleMs, expiresAt), expiresAt },
   }
 }

@@ -36,7 +36,9 @@ export function createErasurePlaces({ redis, cacheRedis, redisaiRedis, vectors }
     const keys: ErasurePlace = {
       name: 'hub keys',
       counts: 'keys',
-      erase: async () => ({ removed: (await send(redis, ['UNLINK', hubKeysKey(tenant)], options)) as number }),
+      erase: async () => ({
+        removed: (await send(redis, ['UNLINK', hubKeysKey(tenant)], options)) as number,
+      }),
     }
     const members = HUB_LISTS.map(
       (list): ErasurePlace => ({

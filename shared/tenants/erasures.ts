@@ -66,11 +66,20 @@ const MOST_EARLIER = 20
  * Each pass looks everywhere; two that find nothing, `quietMs` apart, are the end.
  */
 export function createErasures(options: ErasuresOptions) {
-  const { redis, placesOf, quietMs, mostPages = Number.POSITIVE_INFINITY, forgetKey, onBegun, clock, log } =
-    options
+  const {
+    redis,
+    placesOf,
+    quietMs,
+    mostPages = Number.POSITIVE_INFINITY,
+    forgetKey,
+    onBegun,
+    clock,
+    log,
+  } = options
   const bell = createBell()
 
-  const readText = async (tenant: string) => (await send(redis, ['HGET', ERASURES_KEY, tenant], SLOW)) as string | null
+  const readText = async (tenant: string) =>
+    (await send(redis, ['HGET', ERASURES_KEY, tenant], SLOW)) as string | null
 
   /** False where somebody else has moved it meanwhile. `dueMs` undefined: nobody needs to go on. */
   async function move(tenant: string, from: string | null, to: string, dueMs?: number): Promise<boolean> {
@@ -119,7 +128,8 @@ export function createErasures(options: ErasuresOptions) {
         // Anew; where the servers are others now, what was looked at says nothing.
         at = 0
         const isFirst = erasure.place === ''
-        if (!(await save({ place: places[0]!.name, cursor: '0', found: isFirst ? 0 : 1 }, LEASE_MS))) return used
+        if (!(await save({ place: places[0]!.name, cursor: '0', found: isFirst ? 0 : 1 }, LEASE_MS)))
+          return used
       }
       for (;;) {
         if (signal?.aborted || used >= pages || performance.now() >= untilMs) {
@@ -148,7 +158,14 @@ export function createErasures(options: ErasuresOptions) {
     async function endPass() {
       const { found, quiet_since: before } = erasure
       const since = found > 0 ? null : (before ?? now())
-      const passed = { passes: erasure.passes + 1, place: '', cursor: '0', found: 0, quiet_since: since, problem: null }
+      const passed = {
+        passes: erasure.passes + 1,
+        place: '',
+        cursor: '0',
+        found: 0,
+        quiet_since: since,
+        problem: null,
+      }
       const left = since === null ? 0 : quietMs - (now() - since)
       if (found > 0 || before === null || left > 0) {
         await save(passed, Math.min(PAUSE_MS, found > 0 ? quietMs / 4 : Math.max(left, 1)))
@@ -238,12 +255,15 @@ function newErasure(tenant: string, now: number, before?: StoredErasure): Stored
   return {
     ...{ tenant, status: 'erasing', requested_at: new Date(now).toISOString(), erased_at: null },
     ...{ keys: 0, members: 0, indexes: 0, passes: 0, problem: null },
-    earlier: (requested_at && erased_at ? [...earlier, { requested_at, erased_at }] : earlier).slice(-MOST_EARLIER),
+    earlier: (requested_at && erased_at ? [...earlier, { requested_at, erased_at }] : earlier).slice(
+      -MOST_EARLIER,
+    ),
     ...{ place: '', cursor: '0', found: 0, quiet_since: null },
   }
 }
 
-const shown = ({ place: _, cursor: __, found: ___, quiet_since: ____, ...erasure }: StoredErasure): Erasure => erasure
+const shown = ({ place: _, cursor: __, found: ___, quiet_since: ____, ...erasure }: StoredErasure): Erasure =>
+  erasure
 
 const notTheDefault = () =>
   new HubError({

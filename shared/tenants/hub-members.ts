@@ -1,11 +1,11 @@
 import {
   AGENTS_DUE_KEY,
   ALERTING_TENANTS_KEY,
+  AUDIT_STREAM,
   BREAKERS_KEY,
   DELIVERIES_STREAM,
   EMBED_STREAM,
   ERASURES_KEY,
-  AUDIT_STREAM,
   HANDLED_STREAMS_KEY,
   MEMORIES_DUE_KEY,
   QUESTIONS_KEY,
@@ -39,7 +39,8 @@ export interface HubMember {
 const whole = (name: string) => name
 const first = (name: string) => name.split('/')[0]
 const json =
-  (read: (value: { tenant?: string; index?: { tenant?: string } }) => string | undefined) => (name: string) => {
+  (read: (value: { tenant?: string; index?: { tenant?: string } }) => string | undefined) =>
+  (name: string) => {
     try {
       return read(JSON.parse(name))
     } catch {
@@ -86,7 +87,14 @@ export async function readMembers(
   return { members: members.filter((one) => list.tenantOf(one.of) === tenant), next }
 
   async function readEntries() {
-    const call: Command = ['XRANGE', list.key, cursor === '0' ? '-' : `(${cursor}`, '+', 'COUNT', COUNT.entries]
+    const call: Command = [
+      'XRANGE',
+      list.key,
+      cursor === '0' ? '-' : `(${cursor}`,
+      '+',
+      'COUNT',
+      COUNT.entries,
+    ]
     const entries = (await send(redis, call, options)) as [string, string[]][]
     const members = entries.map(([name, value]) => {
       const at = value.findIndex((field, i) => i % 2 === 0 && field === 'tenant')
@@ -116,7 +124,11 @@ export async function removeMembers(
 ): Promise<number> {
   if (names.length === 0) return 0
   if (type !== 'stream')
-    return (await send(redis, [{ set: 'SREM', zset: 'ZREM', hash: 'HDEL' }[type], key, ...names], options)) as number
+    return (await send(
+      redis,
+      [{ set: 'SREM', zset: 'ZREM', hash: 'HDEL' }[type], key, ...names],
+      options,
+    )) as number
   const groups = ((await send(redis, ['XINFO', 'GROUPS', key], options)) as Reply[][]).map(
     (flat) => flat[flat.indexOf('name') + 1] as string,
   )

@@ -74,6 +74,8 @@ export async function startHubs(count: number, start: () => Promise<HubProcess>)
     },
     /** One that lives, if any does. */
     any: () => alive()[Math.floor(Math.random() * alive().length)],
+    /** Before anybody is killed: all. */
+    all: alive,
     harass(everyMs: number, { spared = 0 } = {}) {
       killer = killing(everyMs, spared)
     },

@@ -10,6 +10,7 @@ import { createClient } from '@redis/client'
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
 import { findRedisServer } from '../../infra/local-redis/find-redis.ts'
 import { startRedis } from '../../infra/local-redis/run-redis.ts'
+import { selfSigned } from '../support/certificate.ts'
 import { startTestRedis, testRedisUrl } from '../support/redis.ts'
 
 let folder: string
@@ -78,6 +79,19 @@ describe('startRedis', () => {
   it('listens on loopback only', async () => {
     await using redis = await startTestRedis()
     expect(await ask(redis.url, ['CONFIG', 'GET', 'bind'])).toMatchObject({ bind: '127.0.0.1' })
+  })
+
+  it('serves TLS alone where it has a certificate', async () => {
+    const tls = await selfSigned()
+    await using redis = await startTestRedis({ tls })
+    const socket = { tls: true, ca: tls.ca, reconnectStrategy: false } as const
+    const client = createClient({ url: redis.url, socket }).on('error', () => {})
+    await client.connect()
+    expect(await client.ping()).toBe('PONG')
+    client.destroy()
+    await expect(ask(redis.url, ['PING'])).rejects.toThrow(/self-signed/)
+    await expect(ask(redis.url.replace('rediss:', 'redis:'), ['PING'])).rejects.toThrow()
+    expect(statSync(join(redis.directory, 'key.pem')).mode & 0o777).toBe(0o600)
   })
 
   it('takes 6379 or, when that is taken, another port', async () => {

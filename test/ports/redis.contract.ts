@@ -13,6 +13,8 @@ export interface RedisUnderTest {
 export interface RedisTraits {
   /** What happens to an argument that is not UTF-8. */
   otherBytes: 'stored' | 'refused'
+  /** Several servers: what they do when one of them stalls or goes away is tested where they are. One server by default. */
+  startServers?: () => Promise<{ url: string; stop(): Promise<unknown> }>
 }
 
 /**
@@ -26,13 +28,13 @@ export function testRedis(
   traits: RedisTraits,
 ) {
   describe(name, () => {
-    let server: Awaited<ReturnType<typeof startTestRedis>>
+    let server: Awaited<ReturnType<NonNullable<RedisTraits['startServers']>>>
     let subject: RedisUnderTest
     let redis: Redis
     const one = async (...command: Command) => (await redis.wave([command]))[0]
 
     beforeAll(async () => {
-      server = await startTestRedis()
+      server = await (traits.startServers ?? startTestRedis)()
       subject = await createDriver(server.url)
       redis = subject.redis
       await redis.wave([['PING']], { timeoutMs: 5_000 })
@@ -46,14 +48,14 @@ export function testRedis(
       test('strings, with expiry and NX', async () => {
         expect(
           await redis.wave([
-            ['SET', 's', 'one', 'PX', 60_000, 'NX'],
-            ['SET', 's', 'two', 'NX'],
-            ['GET', 's'],
-            ['PTTL', 'missing'],
-            ['INCRBY', 's:n', 41],
-            ['INCRBYFLOAT', 's:f', 0.5],
-            ['MGET', 's', 'missing', 's:n'],
-            ['DEL', 's', 's:n', 's:f'],
+            ['SET', '{s}', 'one', 'PX', 60_000, 'NX'],
+            ['SET', '{s}', 'two', 'NX'],
+            ['GET', '{s}'],
+            ['PTTL', '{s}:missing'],
+            ['INCRBY', '{s}:n', 41],
+            ['INCRBYFLOAT', '{s}:f', 0.5],
+            ['MGET', '{s}', '{s}:missing', '{s}:n'],
+            ['DEL', '{s}', '{s}:n', '{s}:f'],
           ]),
         ).toEqual(['OK', null, 'one', -2, 41, '0.5', ['one', null, '41'], 3])
       })
@@ -197,20 +199,21 @@ export function testRedis(
 
     describe('scripts', () => {
       const add = script('add', 1, "return redis.call('INCRBY', KEYS[1], ARGV[1])")
-      const fail = script('fail', 0, "return redis.error_reply('REFUSED by script')")
+      const fail = script('fail', 1, "return redis.error_reply('REFUSED by script')")
 
       test('are sent by SHA, and whole when the server does not know them, alone', async () => {
-        await one('SCRIPT', 'FLUSH')
+        const near = 'sum'
+        await redis.wave([['SCRIPT', 'FLUSH']], { near })
         const wave = () =>
           redis.wave([
             ['INCR', 'neighbours'],
             { script: add, keys: ['sum'], args: [2] },
-            { script: fail, keys: [], args: [] },
+            { script: fail, keys: ['sum'], args: [] },
             ['INCR', 'neighbours'],
           ])
         const refused = expect.objectContaining({ code: 'REFUSED' })
         expect(await wave()).toEqual([1, 2, refused, 2])
-        expect(await one('SCRIPT', 'EXISTS', add.sha, fail.sha)).toEqual([1, 1])
+        expect(await redis.wave([['SCRIPT', 'EXISTS', add.sha, fail.sha]], { near })).toEqual([[1, 1]])
         expect(await wave()).toEqual([3, 4, refused, 4])
       })
 
@@ -312,8 +315,14 @@ export function testRedis(
       })
     })
 
+    if (traits.startServers) return
+
     describe('a server that stalls', () => {
       test('ends the wait at the deadline or by signal, and serves again afterwards', async () => {
+        const server = await startTestRedis()
+        const { redis, close } = await createDriver(server.url)
+        onTestFinished(() => close().finally(server.stop))
+        await redis.wave([['PING']], { timeoutMs: 5_000 })
         process.kill(server.pid, 'SIGSTOP')
         onTestFinished(() => void process.kill(server.pid, 'SIGCONT'))
         const controller = new AbortController()

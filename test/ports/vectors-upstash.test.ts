@@ -37,6 +37,13 @@ async function openUpstash({
       store: 'upstash',
       create: async (index, options) => (await driverOf(index)).create(index, options),
       drop: async (index, chunks, options) => (await driverOf(index)).drop(index, chunks, options),
+      async forget(tenant, options) {
+        const stores = [...bridges.values()].map(async (bridge) => {
+          const { url, token } = await bridge
+          return createVectorsUpstash({ url, token, redis, keys }).forget(tenant, options)
+        })
+        return (await Promise.all(stores)).reduce((sum, one) => sum + one, 0)
+      },
       put: async (index, chunks, options) => (await driverOf(index)).put(index, chunks, options),
       remove: async (index, chunks, options) => (await driverOf(index)).remove(index, chunks, options),
       search: async (index, search) => (await driverOf(index)).search(index, search),

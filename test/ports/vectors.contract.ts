@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { HubError, RedisTimeoutError } from '../../shared/errors.ts'
 import { type Filter, matches } from '../../shared/filters.ts'
-import { vectorKeys } from '../../shared/keys.ts'
+import { tenantOfKey, vectorKeys } from '../../shared/keys.ts'
 import type { Redis } from '../../shared/ports/redis.ts'
 import type {
   Chunk,
@@ -521,6 +521,25 @@ export function testVectors(name: string, start: () => Promise<VectorsUnderTest>
         await vectors.drop(again, pages([{ documentId: 'new', version: 1, n: 0 }]), PATIENT)
         expect(await keysOf(index)).toEqual([])
       })
+    })
+
+    test('a tenant that is forgotten, and whose keys are removed, has left nothing; its neighbours have all', async () => {
+      const name = unique('i')
+      const tenants = ['gone', 'gone2', 'gone.2'].map(unique)
+      const put = (tenant: string) => make([chunk({ documentId: 'a', text: 'same text' })], { tenant, name })
+      const [gone, ...neighbours] = await Promise.all([...tenants, `${tenants[0]}2`].map(put))
+      await vectors.forget(gone!.tenant, PATIENT)
+      const ours = (await keysOf(gone!)).filter((key) => tenantOfKey(key) === gone!.tenant)
+      await subject.redis.wave(
+        ours.map((key) => ['UNLINK', key] as const),
+        PATIENT,
+      )
+      expect(await vectors.forget(gone!.tenant, PATIENT)).toBe(0)
+      for (const index of neighbours) expect(await near(index, [1, 1])).toHaveLength(1)
+      const again = { ...gone!, dimensions: 3 }
+      await vectors.create(again, PATIENT)
+      const found = await search(again, { vector: floats([1, 1, 1]), text: 'text' })
+      expect([found.vector, found.text]).toEqual([[], []])
     })
 
     test('tenants and indexes of like names never meet', async () => {

@@ -1,30 +1,18 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createClient } from '@redis/client'
 import type { TestProject } from 'vitest/node'
 import { findRedisServer } from '../../infra/local-redis/find-redis.ts'
-import { startRedis } from '../../infra/local-redis/run-redis.ts'
-import type {} from './redis.ts' // what is provided
+import { provideRedis, toTopology } from './provide-redis.ts'
 
-/** Fails the run, never skips, when there is no real Redis 8. */
+/** `TEST_TOPOLOGY`: single (default), sentinel or cluster. `TEST_REDIS_URL`: a server that runs already. */
 export default async function setup(project: TestProject) {
-  const server = await findRedisServer({ report: console.log })
-  project.provide('redisServer', server)
-
+  const topology = toTopology(process.env.TEST_TOPOLOGY || 'single')
   const given = process.env.TEST_REDIS_URL
-  if (given) {
-    await mustAnswer(given)
-    project.provide('redisUrl', given)
-    return
-  }
-  const directory = await mkdtemp(join(tmpdir(), 'hub-redis-shared-'))
-  const redis = await startRedis({ server, directory, port: 0, persist: false })
-  project.provide('redisUrl', redis.url)
-  return async () => {
-    await redis.stop()
-    await rm(directory, { recursive: true, force: true })
-  }
+  if (!given) return provideRedis(project, topology)
+
+  if (topology === 'single') await mustAnswer(given)
+  project.provide('redisServer', await findRedisServer({ report: console.log }))
+  project.provide('redisUrl', given)
+  project.provide('topology', topology)
 }
 
 async function mustAnswer(url: string) {

@@ -6,11 +6,14 @@ import { inject } from 'vitest'
 import type { RedisServer } from '../../infra/local-redis/redis-server.ts'
 import { type LocalRedis, type StartOptions, startRedis } from '../../infra/local-redis/run-redis.ts'
 import type { Redis } from '../../shared/ports/redis.ts'
+import type { Topology } from './provide-redis.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
     redisServer: RedisServer
     redisUrl: string
+    /** What `redisUrl` leads to. */
+    topology: Topology
   }
 }
 

@@ -37,12 +37,13 @@ export function createMemoryIndex({ vectors, embeddings }: { vectors: Vectors; e
 
     async put(owner: Owner, space: Space, id: string, vector: Float32Array, signal?: AbortSignal) {
       const chunk = { ...refOf(id), vector, text: '', fields: { agent: owner.agent }, hash: {} }
-      await vectors.put(await indexOf(owner, space), [chunk], { timeoutMs: TIMEOUT_MS, signal })
+      await within(owner, space, (index) => vectors.put(index, [chunk], { timeoutMs: TIMEOUT_MS, signal }))
     },
 
     async remove(owner: Owner, space: Space, ids: readonly string[], signal?: AbortSignal) {
-      const index = await indexOf(owner, space)
-      await vectors.remove(index, ids.map(refOf), { timeoutMs: 6 * TIMEOUT_MS, signal })
+      await within(owner, space, (index) =>
+        vectors.remove(index, ids.map(refOf), { timeoutMs: 6 * TIMEOUT_MS, signal }),
+      )
     },
 
     /** Nearest of the agent, best first: ids and similarities. */
@@ -51,10 +52,12 @@ export function createMemoryIndex({ vectors, embeddings }: { vectors: Vectors; e
       space: Space,
       { vector, limit, signal }: { vector: Float32Array; limit: number; signal: AbortSignal },
     ): Promise<{ id: string; score: number }[]> {
-      const { vector: hits = [] } = await vectors.search(await indexOf(owner, space), {
-        ...{ vector, limit, timeoutMs: TIMEOUT_MS, signal },
-        filter: { type: 'eq', key: 'agent', value: owner.agent },
-      })
+      const { vector: hits = [] } = await within(owner, space, (index) =>
+        vectors.search(index, {
+          ...{ vector, limit, timeoutMs: TIMEOUT_MS, signal },
+          filter: { type: 'eq', key: 'agent', value: owner.agent },
+        }),
+      )
       return hits.map(({ documentId, score }: Hit) => ({ id: documentId, score }))
     },
 
@@ -65,18 +68,31 @@ export function createMemoryIndex({ vectors, embeddings }: { vectors: Vectors; e
       vector: Float32Array,
       { ids, signal }: { ids: readonly string[]; signal: AbortSignal },
     ): Promise<(number | null)[]> {
-      const index = await indexOf(owner, space)
-      return vectors.similarity(index, vector, ids.map(refOf), { timeoutMs: TIMEOUT_MS, signal })
+      return within(owner, space, (index) =>
+        vectors.similarity(index, vector, ids.map(refOf), { timeoutMs: TIMEOUT_MS, signal }),
+      )
     },
   }
 
-  /** A process makes sure once that the store has it. */
-  async function indexOf({ tenant }: Owner, space: Space): Promise<VectorIndex> {
+  /** A process makes sure once that the store has it; and again where it was erased with all of its tenant. */
+  async function within<T>(
+    { tenant }: Owner,
+    space: Space,
+    work: (index: VectorIndex) => Promise<T>,
+  ): Promise<T> {
     const index = toIndex(tenant, space)
     const name = `${tenant} ${index.name}`
-    if (!created.has(name)) await vectors.create(index, { timeoutMs: TIMEOUT_MS })
-    created.add(name)
-    return index
+    for (;;) {
+      const isKnown = created.has(name)
+      if (!isKnown) await vectors.create(index, { timeoutMs: TIMEOUT_MS })
+      created.add(name)
+      try {
+        return await work(index)
+      } catch (error) {
+        if (!isKnown || !(error instanceof HubError) || error.code !== 'index_not_found') throw error
+        created.delete(name)
+      }
+    }
   }
 }
 
