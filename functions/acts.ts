@@ -21,7 +21,7 @@ export async function beginAct(c: Context<App>, { tenant, keyId }: Caller): Prom
   const id = await c.var.audit.begin({
     ...{ keyId, params, tenant: named !== undefined && NAME.test(named) ? named : tenant },
     action: `${c.req.method} ${routePath(c).replace(/:(\w+)(?:\{[^}]*\})?/g, '{$1}')}`,
-    requestId: c.var.requestId.slice(0, 256),
+    requestId: c.var.requestId,
     client: c.env.clientAddress ?? null,
   })
   c.set('act', { id })

@@ -23,7 +23,7 @@ const Answer = z.object({
   seconds_left: z
     .number()
     .nullable()
-    .describe('to the end of the permit; where not admitted: ask again then'),
+    .describe('to the end of the permit, one’s own or another’s; of an open one, until it admits a call'),
 })
 const Ended = z.strictObject({
   outcome: z

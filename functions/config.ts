@@ -6,6 +6,7 @@ import type { ConfigVersion } from '../shared/configuration/config-version.ts'
 import type { ConfigWrite, Written } from '../shared/configuration/configuration.ts'
 import { HubError, RedisUnavailableError } from '../shared/errors.ts'
 import { createRecall } from '../shared/recall.ts'
+import { History, Namespaces, Values, Version } from './config-body.ts'
 import type { App, Deps } from './deps.ts'
 import {
   admitted,
@@ -20,31 +21,6 @@ import {
 } from './http.ts'
 import { sendEvents } from './realtime-events.ts'
 
-const Values = z.preprocess(
-  // A record leaves this one out without a word.
-  (given) => (Object.hasOwn(Object(given), '__proto__') ? undefined : given),
-  z.record(z.string(), z.unknown()),
-)
-const Version = z.object({
-  namespace: z.string(),
-  version: z.int().describe('rises with each write, also after the configuration was deleted'),
-  values: z.record(z.string(), z.unknown()),
-  at: z.string(),
-  by: z.string().describe('id of the key that wrote it, or `admin`'),
-  note: z.string().optional(),
-  restores: z.int().optional().describe('the version that was rolled back to'),
-})
-const History = z.object({
-  data: z.array(
-    Version.omit({ namespace: true, values: true }).extend({ deleted: z.literal(true).optional() }),
-  ),
-  has_more: z.boolean(),
-})
-const Namespaces = z.object({
-  data: z.array(z.object({ namespace: z.string(), version: z.int() })),
-  has_more: z.boolean(),
-})
-
 const note = z.string().max(500).optional().describe('what the change is for')
 const Note = query(z.object({ note }))
 const number = z.coerce.number().int().min(1)
@@ -55,6 +31,8 @@ const IF_NONE_MATCH = {
   schema: { type: 'string' },
   description: '`*`: only where there is no such configuration',
 } as const
+
+const writtenReplies = { ...replies(200, 'What it is now', Version), ...replies(201, 'It is new', Version) }
 
 /** Until a watch notices that its key was revoked. */
 const CHECK_MS = 30_000
@@ -97,7 +75,7 @@ export function config({
         summary: 'Replace the values of a configuration',
         description: 'Makes a version, unless it has these values already.',
         parameters: [IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY_KEY, HUB_LOCK],
-        responses: { ...replies(200, 'What it is now', Version), ...replies(201, 'It is new', Version) },
+        responses: writtenReplies,
       }),
       member,
       Note,
@@ -118,7 +96,7 @@ export function config({
         description:
           '`null` removes, objects are merged. Without a condition it is merged into what is there at the moment of writing.',
         parameters: [IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY_KEY, HUB_LOCK],
-        responses: { ...replies(200, 'What it is now', Version), ...replies(201, 'It is new', Version) },
+        responses: writtenReplies,
       }),
       member,
       Note,

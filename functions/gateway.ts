@@ -4,6 +4,7 @@ import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
 import { HubError } from '../shared/errors.ts'
 import type { HttpRoute, NamedHttpRoute } from '../shared/http-gateway/http-route-table.ts'
+import { isService } from '../shared/http-gateway/service-upstreams.ts'
 import { NAME } from '../shared/keys.ts'
 import { isSecretHeader, MASK } from '../shared/secret-headers.ts'
 import type { App, Deps } from './deps.ts'
@@ -57,8 +58,10 @@ const Route = z.strictObject({
   upstream: z
     .string()
     .max(2_000)
-    .refine(isUpstream, 'must be an http(s) URL without credentials, query and fragment')
-    .describe('origin and base path; https unless `allow_private`'),
+    .refine(isUpstream, 'must be an http(s) or service URL without credentials, query and fragment')
+    .describe(
+      'origin and base path, https unless `allow_private`; or `service://{name}/{base path}`: an instance of a service of the default tenant, by weight for each request',
+    ),
   strip_prefix: z
     .union([z.boolean(), z.string().max(500).startsWith('/')])
     .optional()
@@ -179,7 +182,8 @@ export function gateway({ admission, httpRoutes, httpGateway, outgoing }: Gatewa
   /** What can be told of an upstream before it is called is told to the admin. */
   function checkUpstream({ upstream, allow_private = false }: HttpRoute) {
     try {
-      outgoing.check(new URL(upstream), allow_private)
+      const url = new URL(upstream)
+      if (!isService(url)) outgoing.check(url, allow_private)
     } catch (error) {
       throw invalid('upstream', (error as Error).message)
     }
@@ -188,7 +192,7 @@ export function gateway({ admission, httpRoutes, httpGateway, outgoing }: Gatewa
 
 function isUpstream(text: string): boolean {
   const url = URL.parse(text)
-  if (!url || !/^https?:$/.test(url.protocol)) return false
+  if (!url || !(isService(url) ? NAME.test(url.host) : /^https?:$/.test(url.protocol))) return false
   return !url.username && !url.password && !url.search && !url.hash && !/[?#]/.test(text)
 }
 

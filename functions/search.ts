@@ -33,6 +33,12 @@ const SearchBody = z
       .describe(
         'what similarity counts in hybrid mode, words count the rest; 0.3 by default, which suits the embedded model',
       ),
+    consistency: z
+      .enum(['strong', 'eventual'])
+      .optional()
+      .describe(
+        '`eventual`: replicas may answer, and what was written a moment ago may be missing; `strong` by default',
+      ),
     explain: z.boolean().default(false),
   })
   .refine(({ query, vector }) => query !== undefined || vector !== undefined, {

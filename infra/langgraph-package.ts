@@ -2,13 +2,11 @@
  * `npm run build:langgraph`: the checkpoint saver as a package of its own in dist/langgraph, to be packed with `npm pack`. An application
  * installs it without the hub, whose own dependencies take 600 MB and bring a Node.
  */
-import { execFile } from 'node:child_process'
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { copyFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import packageJson from '../package.json' with { type: 'json' }
+import { emitTypes } from './emit-types.ts'
 
 const ROOT = new URL('..', import.meta.url).pathname
 
@@ -46,36 +44,10 @@ function manifestOf(imports: readonly string[]) {
 }
 
 /** The entry's own declarations need no others. */
-async function writeTypes(directory: string) {
-  const all = await mkdtemp(join(tmpdir(), 'hub-types-'))
-  try {
-    const options = [
-      '--ignoreConfig',
-      '--declaration',
-      '--emitDeclarationOnly',
-      '--outDir',
-      all,
-      '--rootDir',
-      ROOT,
-    ]
-    const language = [
-      '--module',
-      'nodenext',
-      '--target',
-      'esnext',
-      '--types',
-      'node',
-      '--skipLibCheck',
-      '--strict',
-    ]
-    const files = ['infra/langgraph.ts', '--allowImportingTsExtensions']
-    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
-    await promisify(execFile)(process.execPath, [tsc, ...files, ...options, ...language], { cwd: ROOT })
-    await copyFile(join(all, 'infra/langgraph.d.ts'), join(directory, 'langgraph.d.ts'))
-  } finally {
-    await rm(all, { recursive: true })
-  }
-}
+const writeTypes = (directory: string) =>
+  emitTypes('infra/langgraph.ts', (folder) =>
+    copyFile(join(folder, 'infra/langgraph.d.ts'), join(directory, 'langgraph.d.ts')),
+  )
 
 if (import.meta.main) {
   const directory = join(ROOT, 'dist/langgraph')

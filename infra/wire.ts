@@ -20,6 +20,7 @@ import { createRedisRest } from '../shared/drivers/redis-rest.ts'
 import { createHttpCache } from '../shared/http-gateway/http-cache.ts'
 import { createHttpGateway } from '../shared/http-gateway/http-gateway.ts'
 import { createHttpRoutes } from '../shared/http-gateway/http-routes.ts'
+import { createServiceUpstreams } from '../shared/http-gateway/service-upstreams.ts'
 import { createHubKeys, createKeyring } from '../shared/hub-keys.ts'
 import type { KeptModels } from '../shared/inference/kept-models.ts'
 import { createBudgets } from '../shared/metering/budgets.ts'
@@ -231,6 +232,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
       httpGateway: createHttpGateway({
         ...{ redis, cacheRedis, admission, limits, outgoing, clock },
         routes: httpRoutes,
+        services: createServiceUpstreams({ services: platform.deps.services }),
         cache: createHttpCache({ redis: cacheRedis, room }),
         hubId: hubId(keySecret(env, rim)),
         keyless: env.HUB_ADMIN_KEY === undefined,

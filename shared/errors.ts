@@ -85,6 +85,11 @@ export class RedisTimeoutError extends RedisUnavailableError {
   override name = 'RedisTimeoutError'
 }
 
+/** There was no connection to another server: nothing was sent, and all of it may be sent elsewhere. */
+export class NeverSentError extends Error {
+  override name = 'NeverSentError'
+}
+
 /** An error reply of the server. */
 export class RedisReplyError extends Error implements ErrorReply {
   override name = 'RedisReplyError'

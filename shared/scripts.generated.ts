@@ -435,6 +435,13 @@ export const putWritesScript: Script = {
   source: "-- Stores what a task wrote after a checkpoint, whole or not at all, also before the checkpoint itself is there. May be repeated.\n-- KEYS: 1 thread (sorted set: names of checkpoints) · 2 the checkpoint (hash) · 3 what comes before a value's name\n-- ARGV: 1 its name · 2 for how long it is kept at least, in ms; 0 for ever\n--       then for each write: its field · its value · '1' where it replaces an earlier one, else that one stays\n-- Returns: nothing.\nlocal ttl = tonumber(ARGV[2])\nlocal keys = { KEYS[1], KEYS[2] }\nlocal values = redis.call('HGET', KEYS[2], 'values')\nfor _, name in ipairs(values and cjson.decode(values) or {}) do\n  keys[#keys + 1] = KEYS[3] .. name\nend\nlocal left = {}\nfor i, key in ipairs(keys) do\n  left[i] = redis.call('PTTL', key)\nend\nfor i = 3, #ARGV, 3 do\n  redis.call(ARGV[i + 2] == '1' and 'HSET' or 'HSETNX', KEYS[2], ARGV[i], ARGV[i + 1])\nend\nredis.call('ZADD', KEYS[1], 0, ARGV[1])\nfor i, key in ipairs(keys) do\n  if ttl == 0 then\n    redis.call('PERSIST', key)\n  elseif left[i] ~= -1 and left[i] < ttl then\n    redis.call('PEXPIRE', key, ttl)\n  end\nend\n",
 }
 
+export const readLockScript: Script = {
+  name: 'read-lock',
+  sha: 'c7b0c6edc2633acba6a0619c4d09613dc3533b5d',
+  keyCount: 3,
+  source: "-- Who holds a lock, and how many wait for it. Changes nothing.\n-- KEYS: 1 lock (see acquire-lock) · 2 highest token ever given · 3 alive: who waits\n-- ARGV: none\n-- Returns: {the lock, or '' where nobody holds it, until (Unix ms), highest token, or 0, how many wait}\nlocal time = redis.call('TIME')\nlocal now = time[1] * 1000 + math.floor(time[2] / 1000)\nreturn {\n  redis.call('GET', KEYS[1]) or '',\n  now + redis.call('PTTL', KEYS[1]),\n  tonumber(redis.call('GET', KEYS[2])) or 0,\n  redis.call('ZCOUNT', KEYS[3], '(' .. string.format('%.0f', now), '+inf'),\n}\n",
+}
+
 export const readRowsScript: Script = {
   name: 'read-rows',
   sha: 'efabbf6ed1b3b4478233238fdc5c3f65b9c825d2',

@@ -160,6 +160,7 @@ const keysOf: Record<string, (tenant: string) => string[]> = {
   ],
   'settle-due': () => [AGENTS_DUE_KEY],
   'acquire-lock': (tenant) => lock(tenant, 'lock', 'fence', 'waiting', 'alive'),
+  'read-lock': (tenant) => lock(tenant, 'lock', 'fence', 'alive'),
   'renew-lock': (tenant) => lock(tenant, 'lock', 'fence'),
   'release-lock': (tenant) => lock(tenant, 'lock', 'fence', 'waiting', 'alive'),
   'put-config': (tenant) => {

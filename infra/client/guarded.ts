@@ -32,8 +32,11 @@ interface Known {
 }
 
 const NEW: Known = { state: 'closed', until: 0, successes: 0, telling: false, asked: 0, answered: 0 }
-/** What was heard of a closed breaker is believed for so long; its successes are told as often. */
-const FRESH_MS = 1_000
+/** What was heard of a breaker is believed for so long, and its successes are told twice within it. */
+const FRESH_S = 1
+const FRESH_MS = FRESH_S * 1_000
+/** Of an open one, which somebody may close by hand. */
+const LONGEST_S = 10
 const SLOW_MS = 1_000
 
 /**
@@ -126,12 +129,14 @@ export function createGuard(send: Send) {
 
 function adopt(breaker: Known, number: number, { state, seconds_left }: Reply) {
   if (number < breaker.answered) return
-  // One that is half open and free is asked again at once; of one that is open for good nobody knows until when.
-  const ms = state === 'half-open' && seconds_left === null ? 0 : Math.min((seconds_left ?? 1) * 1000, 60_000)
+  // The probe of a half-open one may end at any moment. A null there: it is free, and asked for by the next call.
+  const left =
+    state === 'open' ? (seconds_left ?? LONGEST_S) : state === 'closed' ? FRESH_S : (seconds_left ?? 0)
+  const longest = state === 'open' ? LONGEST_S : FRESH_S
   Object.assign(breaker, {
     answered: number,
     state,
-    until: performance.now() + (state === 'closed' ? FRESH_MS : ms),
+    until: performance.now() + Math.min(left, longest) * 1000,
   })
 }
 

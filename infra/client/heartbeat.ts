@@ -12,7 +12,7 @@ export interface HeartbeatSettings extends Omit<Instance, 'ttl_seconds'> {
   onError?: (error: HubRequestError) => void
 }
 
-export interface Heartbeat extends AsyncDisposable {
+export interface Heartbeat {
   /** From now on, and at once: `status: 'critical'` or `weight: 0` turns calls away before it ends. */
   update(changes: Partial<Omit<Instance, 'ttl_seconds'>>): Promise<void>
   /** Deregisters. */
@@ -48,7 +48,6 @@ export async function startHeartbeat(
       await register()
     },
     close,
-    [Symbol.asyncDispose]: close,
   }
 
   async function beat() {

@@ -140,7 +140,9 @@ mode?: "vector" | "text" | "hybrid"; top_k?: number; filter?: Filter;
 /** least similarity; not in text mode */
 min_score?: number; 
 /** what similarity counts in hybrid mode, words count the rest; 0.3 by default, which suits the embedded model */
-vector_weight?: number; explain?: boolean }; reply: { results: Array<{ document_id: string; 
+vector_weight?: number; 
+/** `eventual`: replicas may answer, and what was written a moment ago may be missing; `strong` by default */
+consistency?: "strong" | "eventual"; explain?: boolean }; reply: { results: Array<{ document_id: string; 
 /** its number in the document, from 0 */
 chunk: number; text: string; 
 /** similarity in vector mode, BM25 or alike in text mode, a weighted sum from 0 to 1 in hybrid mode */
@@ -1686,7 +1688,7 @@ tenant?: string }; reply: {
 admitted: boolean; 
 /** of the one call that a half-open breaker lets out: say with it how that ended */
 permit: string | null; state: "closed" | "open" | "half-open"; 
-/** to the end of the permit; where not admitted: ask again then */
+/** to the end of the permit, one’s own or another’s; of an open one, until it admits a call */
 seconds_left: number | null } }
 
 /** Tell how calls to the target ended · Each count is counted once more when it is sent again; a permit ends once. What a closed breaker is told within its window decides whether it opens. */
@@ -2030,7 +2032,7 @@ type?: string }; reply: { id: string } }
 'PUT /v1/routes/{id}': { path: { id: string }; body: { 
 /** every method by default; `GET` covers `HEAD` */
 method?: string; host?: string; path: string; 
-/** origin and base path; https unless `allow_private` */
+/** origin and base path, https unless `allow_private`; or `service://{name}/{base path}`: an instance of a service of the default tenant, by weight for each request */
 upstream: string; 
 /** what to cut from the path; `true`: what `path` says literally */
 strip_prefix?: boolean | string; 

@@ -1,4 +1,4 @@
-import { type TopologyNode, waitFor } from './topology-node.ts'
+import { type NodeConnection, type TopologyNode, waitFor } from './topology-node.ts'
 
 const SLOTS = 16_384
 
@@ -26,22 +26,16 @@ export async function form({ nodes, buses, primaries, report }: Forming): Promis
   if (await hasMet(nodes[0]!)) return
   report('Making them a Cluster')
   const share = (part: number) => Math.round((part * SLOTS) / primaries)
-  await Promise.all(
-    nodes.map(async (node, at) => {
-      await node.command('CLUSTER', 'SET-CONFIG-EPOCH', String(at + 1))
-      if (at >= primaries) return
-      await node.command('CLUSTER', 'ADDSLOTSRANGE', String(share(at)), String(share(at + 1) - 1))
-    }),
-  )
-  // Each pair, as waiting for them to hear of each other takes seconds.
-  const others = (at: number) => nodes.map((_, other) => other).filter((other) => other > at)
-  await Promise.all(
-    nodes.flatMap((node, at) =>
-      others(at).map((other) =>
-        node.command('CLUSTER', 'MEET', '127.0.0.1', String(nodes[other]!.port), String(buses[other])),
-      ),
-    ),
-  )
+  // Each meets each, as waiting for them to hear of each other takes seconds.
+  const introduce = (node: TopologyNode, at: number) =>
+    node.ask(async (client) => {
+      const tell = (...words: (string | number)[]) => client.sendCommand(['CLUSTER', ...words.map(String)])
+      await tell('SET-CONFIG-EPOCH', at + 1)
+      if (at < primaries) await tell('ADDSLOTSRANGE', share(at), share(at + 1) - 1)
+      for (let other = at + 1; other < nodes.length; other++)
+        await tell('MEET', '127.0.0.1', nodes[other]!.port, buses[other]!)
+    })
+  await Promise.all(nodes.map(introduce))
   await Promise.all(
     nodes.slice(primaries).map((replica, at) =>
       waitFor(`meeting of the Cluster's nodes`, 30_000, async () => {
@@ -54,17 +48,19 @@ export async function form({ nodes, buses, primaries, report }: Forming): Promis
 
 /** Until every node finds every slot served, and each primary's replicas in line with it. */
 export async function waitUntilWhole(nodes: readonly TopologyNode[], primaries: number, timeoutMs: number) {
-  await waitFor(`Cluster of ${nodes.length} nodes that serves every slot`, timeoutMs, async () => {
-    const views = await Promise.all(nodes.map((node) => isWholeTo(node, nodes.length, primaries)))
-    return views.every(Boolean)
-  })
+  const what = `Cluster of ${nodes.length} nodes that serves every slot`
+  const asks = nodes.map((node) =>
+    waitFor(what, timeoutMs, () => node.ask((client) => isWholeTo(client, nodes.length, primaries))),
+  )
+  await Promise.all(asks)
 }
 
-async function isWholeTo(node: TopologyNode, nodes: number, primaries: number): Promise<boolean> {
+async function isWholeTo(client: NodeConnection, nodes: number, primaries: number): Promise<boolean> {
+  const ask = async (...command: string[]) => String(await client.sendCommand(command))
   const [info, list, replication] = await Promise.all([
-    node.command('CLUSTER', 'INFO').then(String),
-    node.command('CLUSTER', 'NODES').then(String),
-    node.command('INFO', 'replication').then(String),
+    ask('CLUSTER', 'INFO'),
+    ask('CLUSTER', 'NODES'),
+    ask('INFO', 'replication'),
   ])
   const lines = list.trim().split('\n')
   const has = (flag: string) => lines.filter((line) => flags(line).includes(flag)).length

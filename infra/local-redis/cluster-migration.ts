@@ -1,5 +1,5 @@
 import { ownClaim } from './cluster-forming.ts'
-import { connectNode, type TopologyNode } from './topology-node.ts'
+import { connectNode, type NodeConnection, type TopologyNode } from './topology-node.ts'
 
 export interface Migration {
   nodes: readonly TopologyNode[]
@@ -11,12 +11,10 @@ export interface Migration {
   keysAtOnce?: number
 }
 
-type Connection = Awaited<ReturnType<typeof connectNode>>
-
 interface Primary {
   node: TopologyNode
   id: string
-  connection: Connection
+  connection: NodeConnection
 }
 
 /** Moves slots between primaries that live, one after the other, while clients use them. */

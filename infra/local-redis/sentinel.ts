@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { launchRedis } from './launch-redis.ts'
 import { PortTakenError, startRedis } from './run-redis.ts'
+import { keptPrimary, NAME, sentinelConf } from './sentinel-conf.ts'
 import { type NodeRole, type Plan, startTopology, type TopologyOptions } from './topology.ts'
 import { createNode, startAll, stopAll, type TopologyNode, waitFor } from './topology-node.ts'
 
@@ -27,9 +28,6 @@ export interface LocalSentinel {
   roles(): Promise<NodeRole[]>
   stop(): Promise<void>
 }
-
-const NAME = 'mymaster'
-const QUORUM = 2
 
 /**
  * A primary, two replicas and three sentinels on loopback, which end with this process.
@@ -79,7 +77,7 @@ async function launch(options: SentinelOptions, plan: Plan, directory: string): 
         // Sentinels write down here what they agree on.
         if (!existsSync(confs[at]!)) {
           mkdirSync(folder(port), { recursive: true, mode: 0o700 })
-          const text = configuration({ ...options, plan, ids, at, directory: folder(port) })
+          const text = sentinelConf({ ...options, plan, ids, at, directory: folder(port) })
           writeFileSync(confs[at]!, text, { mode: 0o600 })
         }
         const redis = await launchRedis({
@@ -111,7 +109,8 @@ async function launch(options: SentinelOptions, plan: Plan, directory: string): 
     await startAll(nodes)
     report('Starting three sentinels')
     await startAll(sentinels)
-    await waitFor('primary with two replicas that three sentinels watch', 30_000, () => isWhole(sentinels))
+    const whole = 'primary with two replicas that three sentinels watch'
+    await Promise.all(sentinels.map((one) => waitFor(whole, 30_000, () => isWhole(one))))
   } catch (error) {
     await stop()
     throw error
@@ -131,70 +130,27 @@ async function launch(options: SentinelOptions, plan: Plan, directory: string): 
   }
 }
 
-interface Conf extends SentinelOptions {
-  plan: Plan
-  ids: string[]
-  at: number
-}
-
-/** The others are named, as Sentinel would itself write down whom it met: there is no wait for their greetings. */
-function configuration(options: Conf): string {
-  const { plan, ids, at, directory, downAfterMs = 1_000, failoverTimeoutMs = 5_000 } = options
-  const [primary, ...replicas] = plan.ports.slice(0, 3)
-  const ports = plan.ports.slice(3)
-  const others = ids.map((id, index) => `known-sentinel ${NAME} 127.0.0.1 ${ports[index]} ${id}`)
-  const lines = [
-    `sentinel-pass ${JSON.stringify(plan.sentinelPassword)}`,
-    `myid ${ids[at]}`,
-    `monitor ${NAME} 127.0.0.1 ${primary} ${QUORUM}`,
-    `auth-pass ${NAME} ${JSON.stringify(plan.password)}`,
-    `down-after-milliseconds ${NAME} ${downAfterMs}`,
-    `failover-timeout ${NAME} ${failoverTimeoutMs}`,
-    ...replicas.map((port) => `known-replica ${NAME} 127.0.0.1 ${port}`),
-    ...others.filter((_, index) => index !== at),
-  ]
-  return `bind 127.0.0.1
-port ${ports[at]}
-dir ${JSON.stringify(directory)}
-requirepass ${JSON.stringify(plan.sentinelPassword)}
-${lines.map((line) => `sentinel ${line}`).join('\n')}
-`
-}
-
-/** Whom the sentinels of an earlier run agreed on last. */
-function keptPrimary(confs: readonly string[]): number | undefined {
-  const kept = confs.filter(existsSync).map((file) => readFileSync(file, 'utf8'))
-  const views = kept.map((text) => ({
-    port: Number(new RegExp(`^sentinel monitor ${NAME} \\S+ (\\d+)`, 'm').exec(text)?.[1]),
-    epoch: Number(new RegExp(`^sentinel config-epoch ${NAME} (\\d+)`, 'm').exec(text)?.[1] ?? 0),
-  }))
-  return views.sort((a, b) => b.epoch - a.epoch)[0]?.port
-}
-
-async function isWhole(sentinels: readonly TopologyNode[]): Promise<boolean> {
-  const views = await Promise.all(
-    sentinels.map(async (one) => {
-      const [primary, replicas] = await Promise.all([
-        one.command('SENTINEL', 'MASTER', NAME),
-        one.command('SENTINEL', 'REPLICAS', NAME),
-        one.command('SENTINEL', 'CKQUORUM', NAME),
-      ])
-      const online = (replicas as unknown[]).map(fields)
-      return (
-        fields(primary).flags === 'master' &&
-        fields(primary)['num-other-sentinels'] === '2' &&
-        online.length === 2 &&
-        online.every((one) => one.flags === 'slave' && one['master-link-status'] === 'ok')
-      )
-    }),
-  )
-  return views.every(Boolean)
+function isWhole(sentinel: TopologyNode): Promise<boolean> {
+  return sentinel.ask(async (client) => {
+    const [primary, replicas] = await Promise.all([
+      client.sendCommand(['SENTINEL', 'MASTER', NAME]),
+      client.sendCommand(['SENTINEL', 'REPLICAS', NAME]),
+      client.sendCommand(['SENTINEL', 'CKQUORUM', NAME]),
+    ])
+    const known = (replicas as unknown as unknown[]).map(fields)
+    return (
+      fields(primary).flags === 'master' &&
+      fields(primary)['num-other-sentinels'] === '2' &&
+      known.length === 2 &&
+      known.every((one) => one.flags === 'slave' && one['master-link-status'] === 'ok')
+    )
+  })
 }
 
 async function dataRole(node: TopologyNode): Promise<NodeRole> {
-  if (!node.pid) return { node, role: 'down' }
-  const [role] = (await node.command('ROLE')) as [string]
-  return { node, role: role === 'master' ? 'primary' : 'replica' }
+  const reply = await node.command('ROLE').catch(() => undefined)
+  if (!Array.isArray(reply)) return { node, role: 'down' }
+  return { node, role: reply[0] === 'master' ? 'primary' : 'replica' }
 }
 
 /** A flat list of names and values. */

@@ -16,7 +16,11 @@ export interface TopologyNode {
   stop(): Promise<void>
   /** Over a connection of its own. Rejects with an error reply, and after 10 s of silence. */
   command(...command: string[]): Promise<unknown>
+  /** Several commands, over one connection. */
+  ask<T>(questions: (client: NodeConnection) => Promise<T>): Promise<T>
 }
+
+export type NodeConnection = Awaited<ReturnType<typeof connectNode>>
 
 interface NodeOptions {
   port: number
@@ -62,12 +66,13 @@ export function createNode({ port, url, launch, onEnd }: NodeOptions): TopologyN
       const redis = await running?.catch(() => undefined)
       await redis?.stop()
     },
-    async command(...command) {
+    command: (...command) => node.ask((client) => client.sendCommand(command)),
+    async ask(questions) {
       // A stranger may listen there by now, and would be sent the password.
       if (!pid) throw new Error(`No Redis of ours runs on port ${port}`)
       const client = await connectNode(url)
       try {
-        return await client.sendCommand(command)
+        return await questions(client)
       } finally {
         client.destroy()
       }
@@ -76,9 +81,9 @@ export function createNode({ port, url, launch, onEnd }: NodeOptions): TopologyN
   return node
 }
 
-/** For many commands to one node. Replies in RESP2 shapes. */
+/** Replies in RESP2 shapes. */
 export async function connectNode(url: string) {
-  const socket = { reconnectStrategy: false, connectTimeout: 2_000, socketTimeout: 10_000 } as const
+  const socket = { reconnectStrategy: false, connectTimeout: 10_000, socketTimeout: 10_000 } as const
   const client = createClient({ url, socket, RESP: 2 }).on('error', () => {})
   try {
     await client.connect()

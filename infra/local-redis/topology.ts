@@ -11,7 +11,10 @@ import type { TopologyNode } from './topology-node.ts'
 export interface TopologyOptions {
   server: RedisServer
   directory: string
-  /** Append-only files under `directory`, which is then locked: the same topology comes back from it. Default true. */
+  /**
+   * Append-only files under `directory`, which is then locked: the same topology comes back from it. Default true.
+   * Without them a primary that is started again before it was missed is empty, and makes its replicas so.
+   */
   persist?: boolean
   /** Taken by the first start on a directory, where all of them are free; else any are. */
   ports?: readonly number[]

@@ -115,7 +115,7 @@ export function createConfiguration({ redis, callBudget = 100 }: ConfigurationOp
     async newest(tenant: string, namespace: string): Promise<ConfigEntry | undefined> {
       const { history } = keysOf(tenant, namespace)
       const found = (await send(redis, ['XREVRANGE', history, '+', '-', 'COUNT', 1], SLOW)) as Reply[]
-      return found[0] && readEntry(found[0])
+      return found.map(readEntry)[0]
     },
 
     /** What is told of the versions that are kept, newest first, those before `before`. Throws 404 where there never was one. */
@@ -228,7 +228,7 @@ export function createConfiguration({ redis, callBudget = 100 }: ConfigurationOp
     if (said === null) return undefined
     const id = said.split(' ', 1)[0]!
     const found = (await send(redis, ['XRANGE', history, id, id], SLOW)) as Reply[]
-    return found[0] && readEntry(found[0])
+    return found.map(readEntry)[0]
   }
 }
 

@@ -2,6 +2,7 @@ import { lookup as systemLookup } from 'node:dns'
 import http, { type ClientRequest, type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import type { LookupFunction, Socket } from 'node:net'
+import { HubError, NeverSentError } from '../errors.ts'
 import type { Outgoing, OutgoingRequest } from '../ports/outgoing.ts'
 import { checkUrl, isPublicAddress, refusedUpstream } from './outgoing-address.ts'
 import { toGuardedBody, toUpstreamError } from './outgoing-error.ts'
@@ -73,14 +74,22 @@ function open(request: OutgoingRequest, agent: http.Agent, silence: Silence): Pr
     call.on('socket', neverUnheard)
     call.on('response', resolve)
     call.on('error', (error: NodeJS.ErrnoException) => {
+      if (!connected && !(error instanceof HubError)) {
+        return reject(new NeverSentError(error.message, { cause: error }))
+      }
       const closedWhileIdle = call.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE')
       if (closedWhileIdle && !body && SAFE.has(method)) open(request, agent, silence).then(resolve, reject)
       else reject(error)
     })
-    upload(call, body, silence).catch((error) => {
-      call.destroy()
-      reject(error)
-    })
+    let connected = false
+    const begin = () => {
+      connected = true
+      upload(call, body, silence).catch((error) => {
+        call.destroy()
+        reject(error)
+      })
+    }
+    call.once('socket', (socket) => (socket.connecting ? socket.once('connect', begin) : begin()))
   })
 }
 

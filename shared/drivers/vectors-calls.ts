@@ -18,7 +18,11 @@ const WRITE_MS = 30_000
 const BATCH = 1_000
 
 /** What one call of the port asks of Redis, all of it within one deadline. */
-export function createCalls({ timeoutMs = WRITE_MS, signal }: WriteOptions): Calls & { commands: string[] } {
+export function createCalls({
+  timeoutMs = WRITE_MS,
+  signal,
+  stale,
+}: WriteOptions): Calls & { commands: string[] } {
   const end = performance.now() + timeoutMs
   const described: string[] = []
   return {
@@ -29,7 +33,12 @@ export function createCalls({ timeoutMs = WRITE_MS, signal }: WriteOptions): Cal
       for (let at = 0; at < commands.length; at += batch) {
         const left = end - performance.now()
         if (left <= 0) throw new RedisTimeoutError(`The vector store was not done within ${timeoutMs} ms`)
-        const some = await redis.wave(commands.slice(at, at + batch), { timeoutMs: left, signal, bytes })
+        const some = await redis.wave(commands.slice(at, at + batch), {
+          timeoutMs: left,
+          signal,
+          bytes,
+          stale,
+        })
         for (const reply of some) {
           if (reply instanceof Error) throw toVectorsError(reply)
           replies.push(reply)

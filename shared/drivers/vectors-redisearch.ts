@@ -150,7 +150,7 @@ export function createVectorsRedisearch({ reads, writes, keys }: VectorsRedisear
     remove: (index, chunks, options) => removeAll(index, chunks, remaining(options)),
 
     async search(index, search): Promise<Found> {
-      const { vector, text, timeoutMs, signal } = search
+      const { vector, text, timeoutMs, signal, stale } = search
       if (vector) mustFit(index, vector)
       const all = text === undefined ? [] : [...new Set(wordsOf(text))]
       const words = all.slice(0, MOST_TERMS)
@@ -160,7 +160,7 @@ export function createVectorsRedisearch({ reads, writes, keys }: VectorsRedisear
       const commands = [nearest, scored].filter((command) => command !== undefined)
 
       const started = performance.now()
-      const replies = await send(reads, index, commands, { timeoutMs, signal })
+      const replies = await send(reads, index, commands, { timeoutMs, signal, stale })
       const milliseconds = performance.now() - started
 
       const readChunk = (key: string) => keys.readChunk(index, key)

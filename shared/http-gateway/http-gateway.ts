@@ -1,5 +1,5 @@
 import type { Admission, Claim } from '../admission.ts'
-import { createPatience } from '../completions/patience.ts'
+import { createPatience, type Patience } from '../completions/patience.ts'
 import { HubError } from '../errors.ts'
 import { rateLimitPrefix } from '../keys.ts'
 import { type Limit, type Limits, rateLimitHeaders, refuseOverLimit } from '../metering/limits.ts'
@@ -20,6 +20,7 @@ import {
 } from './http-forwarding.ts'
 import type { NamedHttpRoute } from './http-route-table.ts'
 import type { HttpRoutes } from './http-routes.ts'
+import { isService, type ServiceUpstreams } from './service-upstreams.ts'
 
 export interface GatewayCall {
   claim: Claim
@@ -36,6 +37,7 @@ export interface HttpGatewayOptions {
   admission: Admission
   limits: Limits
   routes: HttpRoutes
+  services: ServiceUpstreams
   cache: HttpCache
   outgoing: Outgoing
   clock: Clock
@@ -59,6 +61,7 @@ export function createHttpGateway(options: HttpGatewayOptions) {
     admission,
     limits,
     routes,
+    services,
     cache,
     outgoing,
     clock,
@@ -106,10 +109,10 @@ export function createHttpGateway(options: HttpGatewayOptions) {
     const ownHeaders = [admitted.headers, rateLimitHeaders(limited, clock.now())].flatMap(
       Object.entries<string>,
     )
-    refuseLoop(request, hubId, target)
+    if (!isService(target)) refuseLoop(request, hubId, target)
 
     const headers = toUpstreamHeaders({ ...call, route, hubId })
-    const send = (given: Headers) => sendTo(target, route, request, given)
+    const send = (given: Headers) => sendTo(target, route, request, given, patience)
     const answer = lookup ? await cached() : await uncached()
     for (const [name, value] of ownHeaders) answer.headers.append(name, value)
     return answer
@@ -131,11 +134,24 @@ export function createHttpGateway(options: HttpGatewayOptions) {
     }
   }
 
-  async function sendTo(url: URL, route: NamedHttpRoute, request: Request, headers: Headers) {
+  async function sendTo(
+    target: URL,
+    route: NamedHttpRoute,
+    request: Request,
+    headers: Headers,
+    patience: Patience,
+  ) {
+    const { method, signal } = request
     const allowPrivate = route.allow_private ?? false
     const body = await toUpstreamBody(request, headers, maxBodyBytes)
     if (!body) headers.delete('content-length') // of a body that is not sent on, as of a GET
-    return outgoing.send({ url, method: request.method, headers, body, allowPrivate, signal: request.signal })
+    const send = (url: URL) => outgoing.send({ url, method, headers, body, allowPrivate, signal })
+    if (!isService(target)) return send(target)
+    const sendToInstance = (url: URL) => {
+      refuseLoop(request, hubId, url)
+      return send(url)
+    }
+    return services.send(target, sendToInstance, patience)
   }
 }
 

@@ -8,7 +8,7 @@ export interface HttpRoute {
   host?: string
   /** A prefix of whole segments (`/api/`), or a pattern (`/users/:id`, `/files/*`). */
   path: string
-  /** Origin and base path. */
+  /** Origin and base path, or `service://<name>/<base path>`. */
   upstream: string
   /** `true`: the literal beginning of `path`. */
   strip_prefix?: boolean | string

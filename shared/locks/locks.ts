@@ -4,7 +4,12 @@ import { RedisUnavailableError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import { LOCK_QUEUE_TTL_MS, lockKeys, NAME } from '../keys.ts'
 import type { Redis, Subscription } from '../ports/redis.ts'
-import { acquireLockScript, releaseLockScript, renewLockScript } from '../scripts.generated.ts'
+import {
+  acquireLockScript,
+  readLockScript,
+  releaseLockScript,
+  renewLockScript,
+} from '../scripts.generated.ts'
 import { send } from '../send.ts'
 import * as errors from './lock-errors.ts'
 
@@ -95,22 +100,16 @@ export function createLocks({ redis, callBudget = Number.POSITIVE_INFINITY }: Lo
 
     /** Who holds it, the highest token ever given, and how many wait. A lock that nobody ever took is free. */
     async read(tenant: string, name: string) {
-      const { lock, fence, waiting } = lockKeys(tenant, checkName(name))
-      const replies = await redis.wave(
-        [
-          ['GET', lock],
-          ['PEXPIRETIME', lock],
-          ['GET', fence],
-          ['ZCARD', waiting],
-        ],
-        { timeoutMs: SLOW_MS },
-      )
-      const failed = replies.find((reply) => reply instanceof Error)
-      if (failed) throw failed
-      const [text, expiresAt, highest, waits] = replies as [string | null, number, string | null, number]
-      // It may have ended between the two.
-      const held = text !== null && expiresAt > 0 ? { ...readHeld(text)!, expiresAt } : undefined
-      return { held, highest: highest === null ? undefined : Number(highest), waiting: waits }
+      const { lock, fence, alive } = lockKeys(tenant, checkName(name))
+      const call = { script: readLockScript, keys: [lock, fence, alive], args: [] }
+      const reply = await send(redis, call, { timeoutMs: SLOW_MS })
+      const [text, expiresAt, highest, waiting] = reply as [string, number, number, number]
+      const holder = readHeld(text)
+      return {
+        held: holder && { ...holder, expiresAt },
+        highest: highest === 0 ? undefined : highest,
+        waiting,
+      }
     },
   }
   return locks

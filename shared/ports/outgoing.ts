@@ -24,7 +24,8 @@ export interface Outgoing {
   /**
    * Resolves with the head of the answer.
    *
-   * Errors: `HubError` `upstream_unreachable` (502), `upstream_timeout` (504), `upstream_refused` (502), `client_closed`
+   * Errors: `HubError` `upstream_unreachable` (502; its cause is a `NeverSentError` where it is known that nothing was sent and the body
+   * was not touched), `upstream_timeout` (504), `upstream_refused` (502), `client_closed`
    * (499).
    */
   send(request: OutgoingRequest): Promise<OutgoingResponse>

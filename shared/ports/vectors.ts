@@ -50,6 +50,8 @@ export interface VectorSearch {
   effort?: number
   timeoutMs: number
   signal?: AbortSignal
+  /** As of the Redis port: a replica may answer. */
+  stale?: boolean
 }
 
 /** `score` in the list `vector` is similarity: cosine itself (1 the same, -1 the opposite); 1 / (1 + d²) for euclidean
@@ -82,6 +84,8 @@ export interface Found {
 export interface WriteOptions {
   timeoutMs?: number
   signal?: AbortSignal
+  /** Of a read: a replica may answer. */
+  stale?: boolean
 }
 
 /**

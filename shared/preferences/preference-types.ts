@@ -6,7 +6,7 @@ import type { Command, Redis, Reply } from '../ports/redis.ts'
 import { send } from '../send.ts'
 
 /** JSON Schema of one preference; `default` is what it is where a user chose nothing. */
-export type PreferenceType = Readonly<Record<string, unknown>> & { type: string; default?: unknown }
+type PreferenceType = Readonly<Record<string, unknown>> & { type: string; default?: unknown }
 
 /** What preferences a tenant's users have. */
 export interface Declared {

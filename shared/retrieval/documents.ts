@@ -92,7 +92,7 @@ export interface Documents {
   read(
     index: Index,
     refs: readonly { documentId: string; version: number; n: number }[],
-    options: { timeoutMs: number; signal?: AbortSignal },
+    options: { timeoutMs: number; signal?: AbortSignal; stale?: boolean },
   ): Promise<(StoredChunk | undefined)[]>
 }
 
@@ -225,7 +225,7 @@ export function createDocuments(options: DocumentsOptions): Documents {
       return { copied: written.length, unchanged, next: isWhole ? next : last }
     },
 
-    async read(index, refs, { timeoutMs, signal }) {
+    async read(index, refs, options) {
       const ids = [...new Set(refs.map(({ documentId }) => documentId))]
       const replies = must(
         await redis.wave(
@@ -235,7 +235,7 @@ export function createDocuments(options: DocumentsOptions): Documents {
             ),
             ...ids.map((id) => look(index, id, 'metadata')),
           ],
-          { timeoutMs, signal },
+          options,
         ),
       )
       const documents = new Map(ids.map((id, i) => [id, seen(index, replies[refs.length + i])]))

@@ -28,6 +28,8 @@ export interface SearchRequest {
   min_score?: number
   /** What similarity counts in hybrid mode, 0 to 1; words count the rest. */
   vector_weight?: number
+  /** `eventual`: replicas may answer, where Redis has them; what was written a moment ago may be missing. `strong` by default. */
+  consistency?: 'strong' | 'eventual'
 }
 
 export interface SearchCall {
@@ -102,6 +104,7 @@ export function createSearch({ redis, admission, indexes, documents, embeddings,
   return async function search(call: SearchCall): Promise<Searched> {
     const { claim, scope, request } = call
     const { vector_weight: weight = VECTOR_WEIGHT } = request
+    const stale = request.consistency === 'eventual'
     const patience = createPatience(PATIENCE_MS)
     const { phases, timed } = createPhases()
     const tenant = 'caller' in claim ? claim.caller.tenant : claim.key.tenant
@@ -136,15 +139,20 @@ export function createSearch({ redis, admission, indexes, documents, embeddings,
       if (mode === 'hybrid') limit = Math.max(limit, LEAST_FUSED)
       for (;;) {
         const { ranked, full } = await once(Math.min(limit, LONGEST))
-        const { results, stale } = await readAll(index, ranked)
+        const { results, stale: outdated } = await readAll(index, ranked)
         // A big update is not swept yet: what it left takes the places of others.
-        if (results.length < request.top_k && stale > 0 && full && limit < LONGEST) {
+        if (results.length < request.top_k && outdated > 0 && full && limit < LONGEST) {
           limit *= 4
           continue
         }
         const fusion =
           mode === 'hybrid' ? ({ method: 'weighted_sum', vector_weight: weight } as const) : undefined
-        return { index, mode, results, explain: { store: vectors.store, fusion, plan, phases, stale } }
+        return {
+          index,
+          mode,
+          results,
+          explain: { store: vectors.store, fusion, plan, phases, stale: outdated },
+        }
       }
     }
 
@@ -168,7 +176,7 @@ export function createSearch({ redis, admission, indexes, documents, embeddings,
       const { filter, min_score } = request
       const found = await timed('search', () =>
         patience.wait((timeoutMs) =>
-          vectors.search(index.vectors, { vector, text, limit, filter, timeoutMs, signal }),
+          vectors.search(index.vectors, { vector, text, limit, filter, timeoutMs, signal, stale }),
         ),
       )
       plan.push(...found.plan)
@@ -186,7 +194,7 @@ export function createSearch({ redis, admission, indexes, documents, embeddings,
       if (unknown.length > 0) {
         const similarities = await timed('similarity', () =>
           patience.wait((timeoutMs) =>
-            vectors.similarity(index.vectors, vector!, unknown, { timeoutMs, signal }),
+            vectors.similarity(index.vectors, vector!, unknown, { timeoutMs, signal, stale }),
           ),
         )
         for (const [i, hit] of unknown.entries()) hit.similarity = similarities[i] ?? undefined
@@ -196,16 +204,16 @@ export function createSearch({ redis, admission, indexes, documents, embeddings,
 
     async function readAll(index: Index, ranked: readonly Ranked[]) {
       const results: SearchResult[] = []
-      let stale = 0
+      let outdated = 0
       for (let at = 0; at < ranked.length && results.length < request.top_k; ) {
         const some = ranked.slice(at, at + request.top_k - results.length)
         at += some.length
         const chunks = await timed('read', () =>
-          patience.wait((timeoutMs) => documents.read(index, some, { timeoutMs, signal })),
+          patience.wait((timeoutMs) => documents.read(index, some, { timeoutMs, signal, stale })),
         )
         for (const [i, { score, similarity }] of some.entries()) {
           const chunk = chunks[i]
-          if (!chunk) stale += 1
+          if (!chunk) outdated += 1
           else if (results.length < request.top_k) results.push({ chunk, score, similarity })
         }
       }
@@ -213,7 +221,7 @@ export function createSearch({ redis, admission, indexes, documents, embeddings,
       if (query !== undefined) {
         for (const result of results) result.highlights = highlightsOf(result.chunk.text, query)
       }
-      return { results, stale }
+      return { results, stale: outdated }
     }
   }
 }

@@ -35,7 +35,7 @@ export interface NewSession {
   absoluteMs: number
 }
 
-export const MOST_DATA_BYTES = 16_384
+const MOST_DATA_BYTES = 16_384
 export const MOST_SESSIONS = 100
 /** Longer than a client that lost the reply takes to ask again. */
 const ROTATED_AGAIN_MS = 600_000

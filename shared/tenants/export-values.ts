@@ -1,7 +1,7 @@
 import type { CallOptions, Command, Redis, Reply } from '../ports/redis.ts'
 
 /** Text, or bytes that are no UTF-8. */
-export type Exported = string | { base64: string }
+type Exported = string | { base64: string }
 
 export interface ExportedPart {
   /**
@@ -21,10 +21,64 @@ const MOST_ELEMENTS = 500
 /** Vector sets list their elements all at once. */
 const MOST_VECTORS = 200_000
 
-/** What a key holds, in parts of bounded size; one at least, where the key is still there. `bytes`: about what it takes, null where nobody knows. */
-export async function* readValue(
+/** Keys that take no more than this are read whole, many in one wave. */
+const WHOLE_BYTES = 16 * 1024
+
+/** How a small key is read at once. */
+const WHOLE: Record<string, (key: string) => Command> = {
+  string: (key) => ['GET', key],
+  hash: (key) => ['HGETALL', key],
+  list: (key) => ['LRANGE', key, 0, -1],
+  set: (key) => ['SMEMBERS', key],
+  zset: (key) => ['ZRANGE', key, 0, -1, 'WITHSCORES'],
+  stream: (key) => ['XRANGE', key, '-', '+'],
+}
+
+const SHAPES = {
+  string: toText,
+  hash: (flat: Reply) =>
+    Object.fromEntries(pairs(flat).map(([name, value]) => [toName(name), toText(value)])),
+  list: (all: Reply) => (all as Reply[]).map(toText),
+  set: (all: Reply) => (all as Reply[]).map(toText),
+  zset: (flat: Reply) => pairs(flat).map(([member, score]) => [toText(member), Number(toName(score))]),
+  stream: (entries: Reply) =>
+    (entries as [Reply, Reply][]).map(([id, flat]) => ({ id: toName(id), fields: SHAPES.hash(flat) })),
+}
+
+export interface KeyToRead {
+  key: string
+  /** As TYPE says. */
+  type: string
+  /** About what it takes; null where nobody knows. */
+  bytes: number | null
+}
+
+/** What each key holds; undefined of those that are to be read in parts. One wave. */
+export async function readWhole(
   redis: Redis,
-  { key, type, bytes }: { key: string; type: string; bytes: number | null },
+  keys: readonly KeyToRead[],
+  options: CallOptions,
+): Promise<(ExportedPart | undefined)[]> {
+  const isSmall = ({ type, bytes }: KeyToRead) => type in WHOLE && bytes !== null && bytes <= WHOLE_BYTES
+  const small = keys.filter(isSmall)
+  const replies = await redis.wave(
+    small.map(({ key, type }) => WHOLE[type]!(key)),
+    { ...options, bytes: true },
+  )
+  const parts = new Map(
+    small.map(({ key, type }, i) => {
+      const reply = replies[i]
+      if (reply instanceof Error) throw reply
+      return [key, { value: SHAPES[type as keyof typeof SHAPES](reply as Reply) }]
+    }),
+  )
+  return keys.map(({ key }) => parts.get(key))
+}
+
+/** What a key holds, in parts of bounded size. */
+export async function* readParts(
+  redis: Redis,
+  { key, type, bytes }: KeyToRead,
   options: CallOptions,
 ): AsyncGenerator<ExportedPart> {
   const read: Read = async (command) => {
@@ -54,28 +108,24 @@ const READERS: Record<
 
   async *hash(read, key, bytes) {
     const count = await pageOf(read, ['HLEN', key], bytes)
-    for await (const flat of scanned(read, 'HSCAN', key, count)) {
-      yield { value: Object.fromEntries(pairs(flat).map(([name, value]) => [toName(name), toText(value)])) }
-    }
+    for await (const flat of scanned(read, 'HSCAN', key, count)) yield { value: SHAPES.hash(flat) }
   },
 
   async *set(read, key, bytes) {
     const count = await pageOf(read, ['SCARD', key], bytes)
-    for await (const flat of scanned(read, 'SSCAN', key, count)) yield { value: flat.map(toText) }
+    for await (const flat of scanned(read, 'SSCAN', key, count)) yield { value: SHAPES.set(flat) }
   },
 
   async *zset(read, key, bytes) {
     const count = await pageOf(read, ['ZCARD', key], bytes)
-    for await (const flat of scanned(read, 'ZSCAN', key, count)) {
-      yield { value: pairs(flat).map(([member, score]) => [toText(member), Number(toName(score))]) }
-    }
+    for await (const flat of scanned(read, 'ZSCAN', key, count)) yield { value: SHAPES.zset(flat) }
   },
 
   async *list(read, key, bytes) {
     const count = await pageOf(read, ['LLEN', key], bytes)
     for (let at = 0; ; at += count) {
       const some = (await read(['LRANGE', key, at, at + count - 1])) as Reply[]
-      if (some.length > 0) yield { value: some.map(toText) }
+      if (some.length > 0) yield { value: SHAPES.list(some) }
       if (some.length < count) return
     }
   },
@@ -84,13 +134,9 @@ const READERS: Record<
     const count = await pageOf(read, ['XLEN', key], bytes)
     for (let after: string | undefined; ; ) {
       const from = after === undefined ? '-' : `(${after}`
-      const entries = (await read(['XRANGE', key, from, '+', 'COUNT', count])) as [Reply, Reply[]][]
-      const value = entries.map(([id, flat]) => ({
-        id: toName(id),
-        fields: Object.fromEntries(pairs(flat).map(([name, value]) => [toName(name), toText(value)])),
-      }))
-      if (entries.length > 0 || after === undefined) yield { value }
-      if (entries.length < count) return
+      const value = SHAPES.stream(await read(['XRANGE', key, from, '+', 'COUNT', count]))
+      if (value.length > 0 || after === undefined) yield { value }
+      if (value.length < count) return
       after = value.at(-1)!.id
     }
   },
@@ -103,17 +149,16 @@ const READERS: Record<
       }
       return
     }
-    const elements = (await read(['VRANDMEMBER', key, size])) as Reply[]
+    const elements = (await read(['VRANDMEMBER', key, size])) as Uint8Array[]
     for (let at = 0; at < elements.length; at += VECTORS_A_LINE) {
       const value = await Promise.all(
         elements.slice(at, at + VECTORS_A_LINE).map(async (element) => {
-          const name = element as Uint8Array
           const [vector, attributes] = await Promise.all([
-            read(['VEMB', key, name]),
-            read(['VGETATTR', key, name]),
+            read(['VEMB', key, element]),
+            read(['VGETATTR', key, element]),
           ])
           return {
-            element: toText(name),
+            element: toText(element),
             vector: ((vector ?? []) as Reply[]).map((number) => Number(toName(number))),
             attributes: attributes === null ? null : toText(attributes),
           }
@@ -144,8 +189,10 @@ async function* scanned(read: Read, command: string, key: string, count: number)
   } while (cursor !== '0')
 }
 
-const pairs = (flat: Reply[]): [Reply, Reply][] =>
-  Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i]!, flat[2 * i + 1]!])
+function pairs(reply: Reply): [Reply, Reply][] {
+  const flat = reply as Reply[]
+  return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i]!, flat[2 * i + 1]!])
+}
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 

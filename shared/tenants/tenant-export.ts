@@ -11,7 +11,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Command, Redis } from '../ports/redis.ts'
 import { scan } from '../scan.ts'
 import { SEALED } from '../secrets.ts'
-import { type ExportedPart, readValue } from './export-values.ts'
+import { type ExportedPart, type KeyToRead, readParts, readWhole } from './export-values.ts'
 import { HUB_LISTS, readMembers } from './hub-members.ts'
 
 export interface TenantExportOptions {
@@ -74,8 +74,11 @@ export function createTenantExport({ redis, cacheRedis, vectorsElsewhere, clock 
         for await (const found of scan(of, glob, options)) {
           const ours = found.filter((key) => tenantOfKey(key) === tenant)
           for (let at = 0; at < ours.length; at += KEYS_A_WAVE) {
-            for (const about of await lookAt(of, ours.slice(at, at + KEYS_A_WAVE))) {
-              yield* partsOf(of, tenant, about)
+            const some = await lookAt(of, ours.slice(at, at + KEYS_A_WAVE))
+            const whole = await readWhole(of, some, options)
+            for (const [i, about] of some.entries()) {
+              const parts = whole[i] ? [whole[i]] : readParts(of, about, options)
+              yield* linesOf(tenant, about, parts)
             }
           }
         }
@@ -98,28 +101,29 @@ export function createTenantExport({ redis, cacheRedis, vectorsElsewhere, clock 
         return [{ key, type: type as string, ttl_ms, bytes: typeof bytes === 'number' ? bytes : null }]
       })
     }
-
-    /** A part behind the newest one, so that each tells whether there is more. */
-    async function* partsOf(of: Redis, tenant: string, { bytes, ...about }: About) {
-      const shown = { ...about, key: withoutPrefix(tenant, about.key) }
-      let part = 0
-      let held: ExportedPart | undefined
-      for await (const one of readValue(of, { ...about, bytes }, options)) {
-        if (held) yield { ...shown, part: ++part, more: true, ...clean(tenant, about.key, held) }
-        held = one
-      }
-      if (held) yield { ...shown, part: ++part, ...clean(tenant, about.key, held) }
-    }
   }
+}
+
+/** A part behind the newest one, so that each tells whether there is more. */
+async function* linesOf(
+  tenant: string,
+  { key, type, ttl_ms }: About,
+  parts: Iterable<ExportedPart> | AsyncIterable<ExportedPart>,
+) {
+  const shown = { key: withoutPrefix(tenant, key), type, ttl_ms }
+  let part = 0
+  let held: ExportedPart | undefined
+  for await (const one of parts) {
+    if (held) yield { ...shown, part: ++part, more: true, ...clean(tenant, key, held) }
+    held = one
+  }
+  if (held) yield { ...shown, part: ++part, ...clean(tenant, key, held) }
 }
 
 export type TenantExport = ReturnType<typeof createTenantExport>
 
-interface About {
-  key: string
-  type: string
+interface About extends KeyToRead {
   ttl_ms: number | null
-  bytes: number | null
 }
 
 const STORES = (redis: Redis, cacheRedis: Redis) => [

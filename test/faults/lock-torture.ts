@@ -169,7 +169,7 @@ function judge(said: readonly Said[], prompt: readonly string[]) {
 }
 
 /** How many are lower than one before them. */
-function falls(tokens: readonly number[]): number {
+export function falls(tokens: readonly number[]): number {
   let highest = 0
   return tokens.filter((token) => {
     const isLower = token < highest

@@ -425,20 +425,20 @@ describe('addresses', () => {
   })
 })
 
-describe('over real connections', () => {
-  const call = (path: string, init: RequestInit = {}) =>
-    fetch(node.url + path, { ...init, headers: { ...admin, ...init.headers } })
-  /** Through the process itself, where it holds at once. */
-  const nodeRoute = (upstream: string, more: Record<string, unknown> = {}) =>
-    route(upstream, more, {
-      send: (method, path, body, headers) =>
-        call(path, {
-          method,
-          body: JSON.stringify(body),
-          headers: { 'content-type': 'application/json', ...headers },
-        }),
-    })
+const call = (path: string, init: RequestInit = {}) =>
+  fetch(node.url + path, { ...init, headers: { ...admin, ...init.headers } })
+/** Through the process itself, where it holds at once. */
+const nodeRoute = (upstream: string, more: Record<string, unknown> = {}) =>
+  route(upstream, more, {
+    send: (method, path, body, headers) =>
+      call(path, {
+        method,
+        body: JSON.stringify(body),
+        headers: { 'content-type': 'application/json', ...headers },
+      }),
+  })
 
+describe('over real connections', () => {
   it('an answer streams: its beginning is here before its end is made', async () => {
     let finish = () => {}
     const upstream = await startUpstream((_, response) => {
@@ -970,5 +970,157 @@ describe('authz', () => {
     const limited = await hub.get('/v1/authz', bearer(key))
     expect(Number(limited.headers.get('retry-after'))).toBeGreaterThan(0)
     expect((await limited.json()).error.code).toBe('rate_limit_exceeded')
+  })
+})
+
+describe('a service as the upstream', () => {
+  /** An instance that is called `id`. */
+  async function startInstance(id: string) {
+    const { url, seen } = await startUpstream(async (request, response) => {
+      const parts: Buffer[] = []
+      for await (const part of request) parts.push(part)
+      response.end(JSON.stringify({ id, path: request.url, body: Buffer.concat(parts).toString() }))
+    })
+    return { id, url, seen }
+  }
+  /** Of the default tenant, as an admin is. */
+  async function register(service: string, id: string, url: string, more: object = {}) {
+    const reply = await hub.send(
+      'PUT',
+      `/v1/services/${service}/${id}`,
+      { url, ttl_seconds: 60, ...more },
+      admin,
+    )
+    expect(reply.status).toBeLessThan(300)
+    onTestFinished(async () => void (await hub.delete(`/v1/services/${service}/${id}`, admin)))
+  }
+
+  /** Where nobody listens. */
+  async function deadUrl() {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    await new Promise((closed) => server.close(closed))
+    return `http://127.0.0.1:${port}`
+  }
+
+  it('each request goes to an instance that is well, by weight', async () => {
+    const service = unique('billing')
+    const [a, b, drained, ill] = await Promise.all(['a', 'b', 'drained', 'ill'].map(startInstance))
+    await register(service, 'a', `${a!.url}/base/`, { weight: 3 })
+    await register(service, 'b', `${b!.url}/base`)
+    await register(service, 'drained', drained!.url, { weight: 0 })
+    await register(service, 'ill', ill!.url, { status: 'critical' })
+    const at = await route(`service://${service}/api`)
+    const replies = await Promise.all(Array.from({ length: 200 }, () => get(`${at}/orders/7?x=%20`)))
+    const bodies = await Promise.all(replies.map((reply) => reply.json()))
+    expect(new Set(bodies.map(({ path }) => path))).toEqual(new Set(['/base/api/orders/7?x=%20']))
+    expect(drained!.seen.length + ill!.seen.length).toBe(0)
+    expect(a!.seen.length + b!.seen.length).toBe(200)
+    expect(a!.seen.length).toBeGreaterThan(110) // 150 on the average, with a standard deviation of 6
+    expect(b!.seen.length).toBeGreaterThan(10)
+  })
+
+  it('one that takes no connections is passed over, and the whole body comes to another', async () => {
+    const service = unique('billing')
+    const alive = await startInstance('alive')
+    await register(service, 'dead', await deadUrl(), { weight: 1_000_000 })
+    await register(service, 'alive', alive.url)
+    const at = await nodeRoute(`service://${service}`)
+    const body = 'x'.repeat(300_000)
+    for (const chunked of [false, true]) {
+      const reply = await fetch(`${node.url}${at}/`, {
+        ...{ method: 'POST', headers: admin, duplex: 'half' },
+        body: chunked ? new Blob([body]).stream() : body,
+      } as RequestInit)
+      expect([reply.status, await reply.json()]).toEqual([200, { id: 'alive', path: '/', body }])
+    }
+    expect((await (await get(`${at}/`)).json()).id).toBe('alive')
+    expect(alive.seen).toHaveLength(3)
+  })
+
+  it('what reached an instance is sent to no other', async () => {
+    const service = unique('billing')
+    const breaking = await startUpstream((request) => request.socket.destroy())
+    const alive = await startInstance('alive')
+    await register(service, 'breaking', breaking.url, { weight: 1_000_000 })
+    await register(service, 'alive', alive.url)
+    const at = await route(`service://${service}`)
+    const reply = await hub.send('POST', `${at}/`, { a: 1 }, admin)
+    expect([reply.status, (await reply.json()).error.code]).toEqual([502, 'upstream_unreachable'])
+    expect([breaking.seen.length, alive.seen.length]).toEqual([1, 0])
+  })
+
+  it('where nobody is well it is 503, and 502 where nobody takes connections', async () => {
+    const service = unique('billing')
+    const at = await route(`service://${service}`)
+    const nobody = await get(`${at}/`)
+    expect([nobody.status, (await nobody.json()).error.code]).toEqual([503, 'no_healthy_instance'])
+    const another = unique('billing')
+    await register(another, 'dead', await deadUrl())
+    const reply = await get(`${await route(`service://${another}`)}/`)
+    expect([reply.status, (await reply.json()).error.code]).toEqual([502, 'upstream_unreachable'])
+  })
+
+  it('follows who comes and goes', async () => {
+    const service = unique('billing')
+    const [a, b] = await Promise.all(['a', 'b'].map(startInstance))
+    const at = await route(`service://${service}`)
+    const answers = async () => (await (await get(`${at}/`)).json()).id
+    await register(service, 'a', a!.url)
+    expect(await answers()).toBe('a')
+    await register(service, 'b', b!.url)
+    await hub.delete(`/v1/services/${service}/a`, admin)
+    await expect.poll(answers, { timeout: 10_000 }).toBe('b')
+  })
+
+  it('private addresses of instances need the route’s leave, and those of other tenants are not heard', async () => {
+    const service = unique('billing')
+    const { key } = await newKey()
+    const { url, seen } = await startInstance('a')
+    await hub.send('PUT', `/v1/services/${service}/a`, { url, ttl_seconds: 60 }, bearer(key))
+    const at = await route(`service://${service}`, { allow_private: false })
+    expect((await get(`${at}/`, bearer(key))).status).toBe(503)
+    const own = unique('billing')
+    await register(own, 'a', url)
+    const reply = await get(`${await route(`service://${own}`, { allow_private: false })}/`)
+    expect([reply.status, (await reply.json()).error.code]).toEqual([502, 'upstream_refused'])
+    expect(seen).toEqual([])
+  })
+
+  it('an answer is cached for the service, whichever instance gave it', async () => {
+    const service = unique('billing')
+    const instances = await Promise.all(
+      ['a', 'b'].map(async (id) => {
+        const fresh = { 'cache-control': 'max-age=60' }
+        const { url, seen } = await startUpstream((_, response) => response.writeHead(200, fresh).end(id))
+        await register(service, id, url)
+        return seen
+      }),
+    )
+    const at = await route(`service://${service}`, { cache: true })
+    const first = await (await get(`${at}/`)).text()
+    await hub.settled()
+    for (let i = 0; i < 8; i++) expect(await (await get(`${at}/`)).text()).toBe(first)
+    expect(instances.flat()).toHaveLength(1)
+  })
+
+  it.each([
+    ['no name', 'service:///api'],
+    ['a name that cannot be one', 'service://a%3Ab/api'],
+    ['a port', 'service://billing:80/api'],
+    ['a query', 'service://billing/api?a=1'],
+    ['somebody', 'service://ann@billing/api'],
+  ])('%s is told', async (_, upstream) => {
+    const reply = await hub.send('PUT', '/v1/routes/bad', { path: '/bad/', upstream }, admin)
+    expect([reply.status, (await reply.json()).error.param]).toEqual([400, 'upstream'])
+  })
+
+  it('leads back to the hub: 508', async () => {
+    const service = unique('billing')
+    await register(service, 'hub', node.url)
+    const at = await nodeRoute(`service://${service}`)
+    const reply = await fetch(`${node.url}${at}/`, { headers: admin })
+    expect([reply.status, (await reply.json()).error.code]).toEqual([508, 'loop_detected'])
   })
 })

@@ -138,7 +138,8 @@ function startLoad(url: string) {
       served.set(by, (served.get(by) ?? 0) + 1)
       // A machine that is busy for longer than a request waits for Redis: the hub's own answer, whole.
       if (reply.status === 503 && text.includes('redis_unavailable')) busy++
-      else if (!reply.ok || !isWhole(text)) failures.push(`${method} ${path} ${reply.status} ${text.slice(-200)}`)
+      else if (!reply.ok || !isWhole(text))
+        failures.push(`${method} ${path} ${reply.status} ${text.slice(-200)}`)
     } catch (error) {
       failures.push(`${method} ${path} ${error} ${(error as Error).cause}`)
     }

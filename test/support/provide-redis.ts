@@ -6,9 +6,15 @@ import { startCluster } from '../../infra/local-redis/cluster.ts'
 import { findRedisServer } from '../../infra/local-redis/find-redis.ts'
 import { startSentinel } from '../../infra/local-redis/sentinel.ts'
 import { startSingle } from '../../infra/local-redis/single.ts'
+import type { TopologyOptions } from '../../infra/local-redis/topology.ts'
 import type {} from './redis.ts' // what is provided
 
-const starts = { single: startSingle, sentinel: startSentinel, cluster: startCluster }
+/** Nobody kills a server that all test files share, and a busy machine must not look like a dead one. */
+const starts = {
+  single: startSingle,
+  sentinel: (options: TopologyOptions) => startSentinel({ ...options, downAfterMs: 30_000 }),
+  cluster: (options: TopologyOptions) => startCluster({ ...options, nodeTimeoutMs: 15_000 }),
+}
 
 export type Topology = keyof typeof starts
 

@@ -1,17 +1,17 @@
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createHubClient, type HubEvent, HubRequestError } from '../../../infra/client/client.ts'
 import { newTenant, startAgainAt } from '../../support/client.ts'
-import { startNodeHub, until } from '../../support/hub.ts'
+import { type NodeHub, startNodeHub, until } from '../../support/hub.ts'
 import { startProxy } from '../../support/proxy.ts'
 import { testRedisUrl } from '../../support/redis.ts'
 
 const env = { REDIS_URL: testRedisUrl() }
 
-async function start() {
-  const node = await startNodeHub(env)
-  onTestFinished(() => node.stop())
-  return { node, ...(await newTenant(node.url)) }
-}
+let node: NodeHub
+beforeAll(async () => {
+  node = await startNodeHub(env)
+})
+afterAll(() => node?.stop())
 
 /** Reads on in the background. */
 function collect<T>(events: AsyncGenerator<T>) {
@@ -26,7 +26,9 @@ const dataOf = (events: HubEvent[]) => events.map(({ data }) => data)
 
 describe('following a channel', () => {
   it('misses nothing and hears nothing twice, though the hub is killed and starts again', async () => {
-    const { node, hub } = await start()
+    const mortal = await startNodeHub(env)
+    onTestFinished(() => mortal.stop())
+    const { hub } = await newTenant(mortal.url)
     const left = new AbortController()
     const errors: string[] = []
     const { heard, over } = collect(
@@ -47,13 +49,14 @@ describe('following a channel', () => {
     heard.length = 0
     await publish(1)
     await until('the first', () => heard.some(({ data }) => data === 1))
-    await node.kill()
-    const publishing = (async () => {
-      for (let n = 2; n <= 20; n++) await publish(n)
-    })()
-    const again = await startAgainAt(node.url, env)
+    await mortal.kill()
+    const [again] = await Promise.all([
+      startAgainAt(mortal.url, env),
+      (async () => {
+        for (let n = 2; n <= 20; n++) await publish(n)
+      })(),
+    ])
     onTestFinished(() => again.stop())
-    await publishing
     await until('the last', () => heard.some(({ data }) => data === 20))
     expect(dataOf(heard).filter((data) => data !== 0)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1))
     expect(heard.at(-1)).toMatchObject({ type: 'tick', id: expect.stringMatching(/^\d+-\d+$/) })
@@ -63,7 +66,7 @@ describe('following a channel', () => {
   }, 60_000)
 
   it('goes on from where another reader was, and leaves the connection when its loop is left', async () => {
-    const { hub } = await start()
+    const { hub } = await newTenant(node.url)
     const path = { channel: 'news' }
     const ids: string[] = []
     for (const data of ['a', 'b', 'c'])
@@ -83,7 +86,7 @@ describe('following a channel', () => {
   })
 
   it('asks for another token when one is over, and sends no header that a browser would ask leave for', async () => {
-    const { node, hub } = await start()
+    const { hub } = await newTenant(node.url)
     const sent: { url: URL; headers: Headers }[] = []
     const fetch: typeof globalThis.fetch = (url, init) => {
       sent.push({ url: new URL(String(url)), headers: new Headers(init?.headers) })
@@ -120,7 +123,7 @@ describe('following a channel', () => {
   }, 30_000)
 
   it('ends with the reason where it may not go on', async () => {
-    const { node, hub, admin, id } = await start()
+    const { hub, admin, id } = await newTenant(node.url)
     const refused = collect(
       createHubClient({ baseUrl: node.url, key: 'hub_x' }).follow('GET /v1/realtime/{channel}', {
         path: { channel: 'news' },
@@ -133,7 +136,7 @@ describe('following a channel', () => {
   })
 
   it('takes a silent connection for dead', async () => {
-    const { node, key, hub } = await start()
+    const { key, hub } = await newTenant(node.url)
     const proxy = await startProxy(node.url)
     onTestFinished(proxy.close)
     const errors: string[] = []
@@ -161,7 +164,7 @@ describe('following a channel', () => {
 })
 
 it('a configuration is there at once, then each change, and undefined once it is deleted', async () => {
-  const { hub } = await start()
+  const { hub } = await newTenant(node.url)
   const path = { namespace: 'web' }
   const put = (colour: string) => hub.call('PUT /v1/config/{namespace}', { path, body: { colour } })
   await put('red')
@@ -176,7 +179,7 @@ it('a configuration is there at once, then each change, and undefined once it is
 })
 
 it('the events of one reply end with it', async () => {
-  const { node, admin } = await start()
+  const { admin } = await newTenant(node.url)
   const body = { model: 'local', messages: [{ role: 'user' as const, content: 'hello' }], stream: true }
   const events: HubEvent[] = []
   for await (const event of admin.stream('POST /v1/chat/completions', { body })) events.push(event)
