@@ -49,7 +49,7 @@ export async function clientRoutes(): Promise<string> {
       parameters.some((one) => one.in === 'header' && one.name === header) ? [`'${route}'`] : [],
     )
   const schemas = Object.entries(components.schemas ?? {}).map(
-    ([name, schema]) => `\n${comment(schema.description)}export type ${typeName(name)} = ${typeOf(schema)}\n`,
+    ([name, schema]) => `\n${comment(schema.description)}type ${typeName(name)} = ${typeOf(schema)}\n`,
   )
   const routes = operations.map(
     ({ route, operation }) =>

@@ -16,6 +16,7 @@ import {
 } from './redis-rest/commands.ts'
 import { readBridgeEnv } from './redis-rest/env.ts'
 import { toEvents } from './redis-rest/events.ts'
+import { createOverNodes } from './redis-rest/over-nodes.ts'
 import { type Item, toItem } from './redis-rest/replies.ts'
 import { createScriptFlags } from './redis-rest/script-flags.ts'
 import { createTokens } from './redis-rest/tokens.ts'
@@ -45,6 +46,7 @@ export function createBridge(options: BridgeOptions) {
   const roleOf = createTokens(options)
   const rewrite = createScriptFlags()
   const drivers: Record<Role, RespRedis> = { write: connect('write'), read: connect('read') }
+  const overNodes = { write: createOverNodes(drivers.write), read: createOverNodes(drivers.read) }
   const streams = new Set<() => void>()
 
   function connect(role: Role) {
@@ -55,9 +57,9 @@ export function createBridge(options: BridgeOptions) {
     return createRedisResp({ url: accounts.url(role), onError })
   }
 
-  async function run(role: Role, calls: readonly Command[]) {
+  async function run(role: Role, how: 'each' | 'transaction', calls: readonly Command[]) {
     await accounts.ready()
-    return drivers[role].wave(calls, { bytes: true, timeoutMs })
+    return overNodes[role][how](calls, { bytes: true, timeoutMs })
   }
 
   /** Refused commands keep their place among the others, as an error. */
@@ -68,6 +70,7 @@ export function createBridge(options: BridgeOptions) {
     })
     const replies = await run(
       role,
+      'each',
       steps.flatMap((step) => ('command' in step ? [step.command] : [])),
     )
     let next = 0
@@ -78,14 +81,17 @@ export function createBridge(options: BridgeOptions) {
     })
   }
 
-  /** One wave is written without a gap, so nothing of another request comes between MULTI and EXEC. */
   async function runAtOnce(role: Role, commands: string[][]): Promise<Reply[]> {
     for (const command of commands) {
       const refused = refusal(command)
       if (refused) throw new BadRequest(refused)
     }
     const steps = commands.map((command) => rewrite(command))
-    const replies = await run(role, [['MULTI'], ...steps.map((step) => step.command), ['EXEC']])
+    const replies = await run(
+      role,
+      'transaction',
+      steps.map((step) => step.command),
+    )
     const results = replies.at(-1)
     if (Array.isArray(results)) return results.map((reply, i) => steps[i]?.restore?.(reply) ?? reply)
     // A command that Redis refused to queue says more than the EXECABORT that follows from it.

@@ -32,7 +32,7 @@ const ATTEMPTS = 8
 export function createHubClient(call: CommandCall) {
   const { env, signal } = call
   const base = (textOption(call, 'url') ?? env.HUB_URL ?? 'http://127.0.0.1:8787').replace(/\/+$/, '')
-  const key = textOption(call, 'key') ?? env.HUB_KEY ?? env.HUB_ADMIN_KEY
+  const key = keyOf(call)
   if (!URL.canParse(base)) throw new UsageError(`--url: ${base} is no URL.`)
   let reached = false
 
@@ -77,6 +77,9 @@ export function createHubClient(call: CommandCall) {
     },
   }
 }
+
+export const keyOf = (call: CommandCall): string | undefined =>
+  textOption(call, 'key') ?? call.env.HUB_KEY ?? call.env.HUB_ADMIN_KEY
 
 export type HubClient = ReturnType<typeof createHubClient>
 

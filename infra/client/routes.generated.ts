@@ -2096,10 +2096,10 @@ export interface EventStream {
   readonly stream: true
 }
 
-export type Filter = { type: "eq" | "ne" | "gt" | "gte" | "lt" | "lte" | "in" | "nin"; key: string; value: string | number | boolean | Array<string | number | boolean> } | { type: "and" | "or"; filters: Array<Filter> }
+type Filter = { type: "eq" | "ne" | "gt" | "gte" | "lt" | "lte" | "in" | "nin"; key: string; value: string | number | boolean | Array<string | number | boolean> } | { type: "and" | "or"; filters: Array<Filter> }
 
-export type Json0 = string | number | boolean | null | Array<Json0> | { [name: string]: Json0 }
+type Json0 = string | number | boolean | null | Array<Json0> | { [name: string]: Json0 }
 
-export type Json1 = string | number | boolean | null | Array<Json1> | { [name: string]: Json1 }
+type Json1 = string | number | boolean | null | Array<Json1> | { [name: string]: Json1 }
 
-export type Json2 = string | number | boolean | null | Array<Json2> | { [name: string]: Json2 }
+type Json2 = string | number | boolean | null | Array<Json2> | { [name: string]: Json2 }

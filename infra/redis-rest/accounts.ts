@@ -8,14 +8,15 @@ export type Role = 'write' | 'read'
 const USERS: Record<Role, string> = { write: 'hub-bridge', read: 'hub-bridge-ro' }
 
 const RULES: Record<Role, string> = {
-  // TIME is a script's clock, INFO tells how full the memory is, SELECT and CLIENT SETINFO are node-redis's greeting.
+  // TIME is a script's clock, INFO tells how full the memory is, SELECT and CLIENT SETINFO are node-redis's greeting, ROLE,
+  // CLUSTER SLOTS, ASKING and READONLY the driver's own behind Sentinel and on Cluster.
   // The categories hold XREAD to be blocking: the bridge itself refuses its BLOCK.
   write: `-@all +@read +@write +@pubsub +@scripting -@admin -@dangerous -@blocking -function -script|debug -script|kill
-    +ping +echo +time +info +multi +exec +xread +xreadgroup +select +client|setinfo`,
+    +ping +echo +time +info +multi +exec +xread +xreadgroup +select +client|setinfo +role +cluster|slots +asking +readonly`,
   // Without EVAL: Redis would check each call of the script, but EVAL_RO says what is meant.
   read: `-@all +@read -@admin -@dangerous -@blocking +eval_ro +evalsha_ro +fcall_ro
     +subscribe +psubscribe +unsubscribe +punsubscribe
-    +ping +echo +time +multi +exec +xread +select +client|setinfo`,
+    +ping +echo +time +multi +exec +xread +select +client|setinfo +role +cluster|slots +asking +readonly`,
 }
 
 /** Commands of modules belong to no category that could be granted at once: vector sets, RediSearch, JSON, … */
@@ -24,7 +25,8 @@ const MODULE_ADMIN = /\.(config|debug|profile)$/i
 
 /**
  * The bridge's own users in Redis, which cannot run admin commands whatever a request asks. Without an ACL file they
- * vanish when Redis restarts: `renew` creates them again with the same passwords.
+ * vanish when Redis restarts, and a replica that becomes the primary never had them: `renew` creates them again with the
+ * same passwords.
  */
 export function createAccounts(options: { redisUrl: string; timeoutMs: number }) {
   // Kept in memory only. Several bridges share the users, and each adds a password of its own.
@@ -58,7 +60,9 @@ export function createAccounts(options: { redisUrl: string; timeoutMs: number })
         const identity = ['on', `>${passwords[role]}`, 'resetkeys', '~*', 'resetchannels', '&*']
         return ['ACL', 'SETUSER', USERS[role], ...identity, ...RULES[role].split(/\s+/), ...allowed[role]]
       }
-      ok(await admin.wave([setUser('write'), setUser('read')], wait))
+      for (const near of await admin.nodes(wait)) {
+        ok(await admin.wave([setUser('write'), setUser('read')], { ...wait, near }))
+      }
     })
   }
 
@@ -77,17 +81,14 @@ export function createAccounts(options: { redisUrl: string; timeoutMs: number })
       await this.ready()
     },
     url(role: Role) {
-      const url = new URL(options.redisUrl)
-      url.username = USERS[role]
-      url.password = passwords[role]
-      return url.href
+      return options.redisUrl.replace(/:\/\/(?:[^@/]*@)?/, `://${USERS[role]}:${passwords[role]}@`)
     },
     /** Takes this bridge's passwords back. */
     async close() {
       if (!ready) return
       await asAdmin(async (admin) => {
         const forget = (role: Role) => ['ACL', 'SETUSER', USERS[role], `<${passwords[role]}`] as const
-        await admin.wave([forget('write'), forget('read')])
+        for (const near of await admin.nodes()) await admin.wave([forget('write'), forget('read')], { near })
       }).catch(() => {})
     },
   }

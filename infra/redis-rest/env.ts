@@ -1,13 +1,13 @@
 import { z } from 'zod'
+import { parseRedisUrl, REDIS_URL_FORMATS } from '../../shared/drivers/redis-resp-url.ts'
 
 const token = z.string().min(1).optional()
 
 const BridgeEnv = z
   .object({
-    REDIS_URL: z.url({
-      protocol: /^rediss?$/,
-      error: 'needs redis://[user:password@]host:port or rediss://…',
-    }),
+    REDIS_URL: z
+      .string({ error: `needs ${REDIS_URL_FORMATS}` })
+      .refine((url) => parseRedisUrl(url) !== undefined, `needs ${REDIS_URL_FORMATS}`),
     PORT: z.coerce.number().int().min(0).max(65_535).default(8079),
     HOST: z.string().default('127.0.0.1'),
     HUB_BRIDGE_TOKEN: token,

@@ -88,7 +88,8 @@ export function createCluster(url: RedisUrl, options: TopologyOptions): Topology
     const next: typeof shards = new Array(16_384)
     const used = new Set<Node>()
     const byPrimary = new Map<Node, Shard>()
-    for (const [from, to, ...members] of ranges) {
+    // In the order of their slots, so that the order of the nodes stays.
+    for (const [from, to, ...members] of [...ranges].sort(([a], [b]) => a - b)) {
       // A node that does not know its own address is where it was asked.
       const [primary, ...replicas] = members.map(([host, port]) => nodeAt({ host: host || asked.host, port }))
       if (!primary) continue

@@ -51,7 +51,9 @@ export function checkWritable(channel: string): void {
     throw badChannel('the hub itself tells of tasks here, which are sent to POST /v1/tasks')
   }
   if (channel.startsWith('preferences:')) {
-    throw badChannel('the hub itself tells of preferences here, which are set by PATCH /v1/preferences/{user}')
+    throw badChannel(
+      'the hub itself tells of preferences here, which are set by PATCH /v1/preferences/{user}',
+    )
   }
   if (/^agent:(?:[^:]+:)?events$/.test(channel)) {
     throw badChannel(

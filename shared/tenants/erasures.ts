@@ -6,38 +6,7 @@ import type { Redis } from '../ports/redis.ts'
 import { claimDueScript, moveErasureScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
 import type { ErasurePlace } from './erasure-places.ts'
-
-/** What a tenant's erasure has come to: how often, not what. */
-export interface Erasure {
-  tenant: string
-  status: 'erasing' | 'erased'
-  /** RFC 3339 */
-  requested_at: string
-  erased_at: string | null
-  /** Removed so far; what a crash kept from being counted is missing. */
-  keys: number
-  /** Of keys of the whole hub. */
-  members: number
-  /** Of the vector store. */
-  indexes: number
-  /** Complete looks at everything. */
-  passes: number
-  /** Why the last attempt broke off; it is made again. */
-  problem: string | null
-  /** Of the same name, the latest last. */
-  earlier: { requested_at: string; erased_at: string }[]
-}
-
-/** As Redis holds it. */
-interface StoredErasure extends Erasure {
-  /** Where the running pass goes on. */
-  place: string
-  cursor: string
-  /** Removed by the running pass. */
-  found: number
-  /** Since when nothing was found: Unix ms by Redis's clock. */
-  quiet_since: number | null
-}
+import { type Erasure, newErasure, type StoredErasure, shown } from './erasure-record.ts'
 
 export interface ErasuresOptions {
   redis: Redis
@@ -57,9 +26,8 @@ export interface ErasuresOptions {
 const SLOW = { timeoutMs: 2_000 }
 /** A worker that says nothing for so long is taken for dead. */
 const LEASE_MS = 60_000
-/** After a failure, and between two passes at most. */
+/** After a failure, and at most after a pass that found something. */
 const PAUSE_MS = 10_000
-const MOST_EARLIER = 20
 
 /**
  * Erasures of tenants: recorded at once, done in the background by whoever is free, page by page, so that another one goes on where one died.
@@ -168,7 +136,7 @@ export function createErasures(options: ErasuresOptions) {
       }
       const left = since === null ? 0 : quietMs - (now() - since)
       if (found > 0 || before === null || left > 0) {
-        await save(passed, Math.min(PAUSE_MS, found > 0 ? quietMs / 4 : Math.max(left, 1)))
+        await save(passed, found > 0 ? Math.min(PAUSE_MS, quietMs / 4) : Math.max(1, left))
         return
       }
       const { keys, members, indexes } = erasure
@@ -249,21 +217,6 @@ interface Turn {
 
 const LOOK_MS = 5_000
 const SLOW_LOOK_MS = 60_000
-
-function newErasure(tenant: string, now: number, before?: StoredErasure): StoredErasure {
-  const { earlier = [], requested_at, erased_at } = before ?? {}
-  return {
-    ...{ tenant, status: 'erasing', requested_at: new Date(now).toISOString(), erased_at: null },
-    ...{ keys: 0, members: 0, indexes: 0, passes: 0, problem: null },
-    earlier: (requested_at && erased_at ? [...earlier, { requested_at, erased_at }] : earlier).slice(
-      -MOST_EARLIER,
-    ),
-    ...{ place: '', cursor: '0', found: 0, quiet_since: null },
-  }
-}
-
-const shown = ({ place: _, cursor: __, found: ___, quiet_since: ____, ...erasure }: StoredErasure): Erasure =>
-  erasure
 
 const notTheDefault = () =>
   new HubError({

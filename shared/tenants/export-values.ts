@@ -53,12 +53,12 @@ export interface KeyToRead {
   bytes: number | null
 }
 
-/** What each key holds; undefined of those that are to be read in parts. One wave. */
+/** What each key holds, nothing of one that is gone; undefined of those that are to be read in parts. One wave. */
 export async function readWhole(
   redis: Redis,
   keys: readonly KeyToRead[],
   options: CallOptions,
-): Promise<(ExportedPart | undefined)[]> {
+): Promise<(ExportedPart[] | undefined)[]> {
   const isSmall = ({ type, bytes }: KeyToRead) => type in WHOLE && bytes !== null && bytes <= WHOLE_BYTES
   const small = keys.filter(isSmall)
   const replies = await redis.wave(
@@ -69,7 +69,8 @@ export async function readWhole(
     small.map(({ key, type }, i) => {
       const reply = replies[i]
       if (reply instanceof Error) throw reply
-      return [key, { value: SHAPES[type as keyof typeof SHAPES](reply as Reply) }]
+      const isGone = reply === null || (Array.isArray(reply) && reply.length === 0 && type !== 'stream')
+      return [key, isGone ? [] : [{ value: SHAPES[type as keyof typeof SHAPES](reply as Reply) }]]
     }),
   )
   return keys.map(({ key }) => parts.get(key))

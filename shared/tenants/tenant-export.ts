@@ -77,8 +77,7 @@ export function createTenantExport({ redis, cacheRedis, vectorsElsewhere, clock 
             const some = await lookAt(of, ours.slice(at, at + KEYS_A_WAVE))
             const whole = await readWhole(of, some, options)
             for (const [i, about] of some.entries()) {
-              const parts = whole[i] ? [whole[i]] : readParts(of, about, options)
-              yield* linesOf(tenant, about, parts)
+              yield* linesOf(tenant, about, whole[i] ?? readParts(of, about, options))
             }
           }
         }

@@ -8,16 +8,21 @@ import { fileURLToPath } from 'node:url'
 
 export const ADMIN_KEY = 'the-admin-key-of-the-faults'
 
-/** `node infra/node.ts` as a process. */
-export async function startHub(redisUrl: string, env: Record<string, string>) {
+/** `node infra/node.ts` as a process. `onError`: what it writes to its error log, in parts. */
+export async function startHub(
+  redisUrl: string,
+  env: Record<string, string>,
+  onError?: (text: string) => void,
+) {
   const data = await mkdtemp(join(tmpdir(), 'hub-data-'))
   const child = spawn(process.execPath, [fileURLToPath(new URL('../../infra/node.ts', import.meta.url))], {
     env: {
       ...{ PATH: process.env.PATH, PORT: '0', REDIS_URL: redisUrl, HUB_DATA_DIR: data },
       ...{ HUB_ADMIN_KEY: ADMIN_KEY, ...env },
     },
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['ignore', 'pipe', onError ? 'pipe' : 'ignore'],
   })
+  child.stderr?.setEncoding('utf8').on('data', onError!)
   const exited = once(child, 'exit')
   const end = async (signal: NodeJS.Signals) => {
     child.kill(signal)
@@ -25,11 +30,11 @@ export async function startHub(redisUrl: string, env: Record<string, string>) {
     await rm(data, { recursive: true, force: true })
   }
   let said = ''
-  for await (const part of child.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
+  for await (const part of child.stdout!.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
     said += part
     const url = /redis-ai-hub is ready: (\S+)/.exec(said)?.[1]
     if (!url) continue
-    child.stdout.resume()
+    child.stdout!.resume()
     return { url, kill: () => end('SIGKILL'), stop: () => end('SIGTERM') }
   }
   throw new Error(`The hub ended:\n${said}`)

@@ -6,8 +6,6 @@ export interface Contention {
   urls: string[]
   lock: string
   leaseMs: number
-  /** Unix ms */
-  until: number
   /** Part of its acquisitions after which a contender sleeps for longer than the lease. */
   pauses: number
 }
@@ -21,11 +19,15 @@ export type Said =
   | { type: 'releasing'; token: number; at: number }
   | { type: 'paused' | 'vain' | 'lost' | 'unanswered' }
 
-const WAIT_SECONDS = 4
+const WAIT_SECONDS = 3
 
-/** Acquires, works, sometimes sleeps too long, writes as if nothing had happened, and releases; until time is up. */
-export async function contend(given: Contention, who: string, say: (said: Said) => void): Promise<void> {
-  const { urls, lock, leaseMs, until, pauses } = given
+/** Acquires, works, sometimes sleeps too long, writes as if nothing had happened, and releases; until the signal aborts. */
+export async function contend(
+  { urls, lock, leaseMs, pauses }: Contention,
+  who: string,
+  say: (said: Said) => void,
+  over: AbortSignal,
+): Promise<void> {
   const path = `/v1/locks/${lock}`
   const ttl_seconds = leaseMs / 1000
 
@@ -53,7 +55,7 @@ export async function contend(given: Contention, who: string, say: (said: Said) 
     const once = { 'idempotency-key': crypto.randomUUID() }
     for (;;) {
       const reply = await call('POST', path, wanted, once)
-      if (reply || Date.now() > until) return reply
+      if (reply || over.aborted) return reply
     }
   }
 
@@ -65,7 +67,7 @@ export async function contend(given: Contention, who: string, say: (said: Said) 
     } else if (reply) throw new Error(`PUT ${to}: ${reply.status} ${JSON.stringify(reply.body)}`)
   }
 
-  while (Date.now() < until) {
+  while (!over.aborted) {
     const began = monotonic()
     const got = await acquire()
     if (got?.status !== 201) {
@@ -100,12 +102,15 @@ export async function contend(given: Contention, who: string, say: (said: Said) 
 const chance = (part: number) => Math.random() < part
 const monotonic = () => Number(process.hrtime.bigint() / 1_000n) / 1_000
 
-/** As a process: so many contenders, each thing that they say as a line of JSON. */
+/** As a process, until its input ends: so many contenders, each thing that they say as a line of JSON. */
 if (import.meta.main) {
   const { count, name, ...given } = JSON.parse(process.argv[2]!) as Contention & {
     count: number
     name: string
   }
   const say = (said: Said) => void process.stdout.write(`${JSON.stringify(said)}\n`)
-  await Promise.all(Array.from({ length: count }, (_, n) => contend(given, `${name}-${n}`, say)))
+  const over = new AbortController()
+  process.stdin.on('end', () => over.abort()).resume()
+  const all = Array.from({ length: count }, (_, n) => contend(given, `${name}-${n}`, say, over.signal))
+  await Promise.all(all)
 }

@@ -18,7 +18,7 @@ export interface LockTortureOptions {
   server: RedisServer
   /** Default 100: three fifths in processes of their own. */
   contenders?: number
-  /** How long they contend. Default 12. */
+  /** How long they contend at least. Default 12; longer, to four times that, until there was enough to judge. */
   seconds?: number
   report?: (line: string) => void
 }
@@ -53,8 +53,11 @@ export interface LockTortureReport {
 const LOCK = 'torture'
 const LEASE_MS = 250
 const PROCESSES = 3
-/** How often a process is stopped when one of its contenders acquires the lock. */
-const STOPS = 0.25
+/** Part of the acquisitions after which a contender sleeps for too long; after which its process, where it has one, is stopped. */
+const PAUSES = 0.15
+const STOPS = 0.3
+/** Stale writes refused: fewer prove little. */
+const ENOUGH = 10
 
 /**
  * Contenders for one lock over two hubs, of which one is killed again and again, on a Redis that is killed once and loses nothing (AOF, synced
@@ -77,15 +80,18 @@ export async function runLockTorture(options: LockTortureOptions): Promise<LockT
   const said: Said[] = []
   let stops = 0
   const started = performance.now()
-  const contention: Contention = {
-    ...{ urls, lock: LOCK, leaseMs: LEASE_MS, pauses: 0.12 },
-    until: Date.now() + seconds * 1_000,
+  const contention: Contention = { urls, lock: LOCK, leaseMs: LEASE_MS, pauses: PAUSES }
+  const over = new AbortController()
+  const isEnough = () => {
+    const { stale_refused, unfenced_stale_accepted, pauses } = judge(said, [])
+    const rare = [unfenced_stale_accepted, pauses, stops, hubs.kills]
+    return stale_refused >= ENOUGH && rare.every((count) => count > 0)
   }
   const inProcesses = Math.floor((contenders * 3) / 5 / PROCESSES)
   const processes = Array.from({ length: PROCESSES }, (_, n) => {
     const file = fileURLToPath(new URL('lock-contender.ts', import.meta.url))
     const given = JSON.stringify({ ...contention, count: inProcesses, name: `p${n}` })
-    const child = spawn(process.execPath, [file, given], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [file, given], { stdio: ['pipe', 'pipe', 'inherit'] })
     let isStopped = false
     createInterface({ input: child.stdout }).on('line', (line) => {
       const one = JSON.parse(line) as Said
@@ -103,15 +109,20 @@ export async function runLockTorture(options: LockTortureOptions): Promise<LockT
   })
   try {
     const own = Array.from({ length: contenders - inProcesses * PROCESSES }, (_, n) =>
-      contend(contention, `own-${n}`, (one) => void said.push(one)),
+      contend(contention, `own-${n}`, (one) => void said.push(one), over.signal),
     )
-    hubs.harass(5_000, { spared: 1 })
+    hubs.harass(6_000, { spared: 1 })
     await sleep(seconds * 500)
     report('Redis is killed')
     process.kill(local.pid, 'SIGKILL')
     await local.exited
     local = await startRedis({ ...redisOptions, port })
     report('Redis is back')
+    await sleep(seconds * 500)
+    for (const late = performance.now() + seconds * 3_000; performance.now() < late && !isEnough(); )
+      await sleep(250)
+    over.abort()
+    for (const { child } of processes) child.stdin.end()
     await Promise.all(own)
     for (const [code] of await Promise.all(processes.map(({ over }) => over))) {
       if (code !== 0) throw new Error(`A process of contenders ended with ${code}`)

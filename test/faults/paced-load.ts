@@ -45,6 +45,8 @@ export interface PacedLoadOptions {
   kinds: readonly Kind[]
   /** After it a sender gives up. Milliseconds. */
   patienceMs: number
+  /** Of requests without an answer yet: those that are due beyond it are not sent. A machine that is too busy for the load is so not drowned in it. */
+  mostUnderWay: number
 }
 
 const TICK_MS = 2
@@ -53,13 +55,14 @@ const TICK_MS = 2
  * An open loop: each kind of request is sent at its rate, whether those before were answered or not, and is timed from when it was due. A stall is
  * so seen by all whom it would have met, and not only by the first.
  */
-export function startPacedLoad({ urls, headers, kinds, patienceMs }: PacedLoadOptions) {
+export function startPacedLoad({ urls, headers, kinds, patienceMs, mostUnderWay }: PacedLoadOptions) {
   const agent = new Agent({ keepAliveTimeout: 60_000, headersTimeout: patienceMs, bodyTimeout: patienceMs })
   const exchanges: Exchange[] = []
   const underWay = new Set<Promise<void>>()
   const errors: unknown[] = []
   const started = performance.now()
   let turn = 0
+  let skipped = 0
   let isOver = false
 
   async function exchange(kind: string, due: number, method: string, path: string, sending: Sending = {}) {
@@ -90,6 +93,7 @@ export function startPacedLoad({ urls, headers, kinds, patienceMs }: PacedLoadOp
   }
 
   function send(kind: Kind, n: number, due: number) {
+    if (underWay.size >= mostUnderWay) return skipped++
     let isFirst = true
     const call: Call = (method, path, sending) => {
       const at = isFirst ? due : performance.now()
@@ -115,6 +119,10 @@ export function startPacedLoad({ urls, headers, kinds, patienceMs }: PacedLoadOp
 
   return {
     exchanges,
+    /** Were due, and not sent. */
+    get skipped() {
+      return skipped
+    },
     /** No more are sent; those under way come to their end. Throws what a kind threw. */
     async stop() {
       isOver = true

@@ -12,6 +12,7 @@ interface Acknowledged {
   name: string
   n: number
   version: number
+  began: number
   ended: number
 }
 
@@ -36,6 +37,15 @@ interface Given {
   sessions: { id: string; user: string }[]
 }
 
+export interface LoadOptions {
+  /** Requests a second, default 500. */
+  perSecond?: number
+  /** See `PacedLoadOptions`. Default 2,000. */
+  mostUnderWay?: number
+}
+
+/** What the rates below come to: who locks sends two more requests. */
+const PER_SECOND = 500
 export const TENANT = 'faults'
 const STREAMS = names('stream', 6)
 const CONFIGS = names('config', 12)
@@ -43,18 +53,23 @@ const LOCKS = names('lock', 6)
 const FEATURED = 40
 const PROMPTS = 40
 const LEASE_SECONDS = 0.6
-/** Besides 500 requests a second; nobody else waits so long for an answer. */
-export const PATIENCE_MS = 15_000
+/** No route of these makes anybody wait for so long. */
+const PATIENCE_MS = 15_000
+/** Of a configuration. */
+const VERSIONS_KEPT = 100
 const PATIENT = { timeoutMs: 10_000 }
 
 /** Before the load: a key of a tenant, streams with a handler, sessions, and features that never change. */
 export async function prepare(url: string): Promise<Given> {
   const ask = async (method: string, path: string, body: unknown, key = ADMIN_KEY) => {
     const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
-    const reply = await fetch(url + path, { method, headers, body: JSON.stringify(body) })
-    const text = await reply.text()
-    if (!reply.ok) throw new Error(`${method} ${path}: ${reply.status} ${text}`)
-    return JSON.parse(text)
+    for (const deadline = performance.now() + 30_000; ; await sleep(200)) {
+      const reply = await fetch(url + path, { method, headers, body: JSON.stringify(body) })
+      const text = await reply.text()
+      if (reply.ok) return JSON.parse(text)
+      if (reply.status < 500 || performance.now() > deadline)
+        throw new Error(`${method} ${path}: ${reply.status} ${text}`)
+    }
   }
   const { key } = await ask('POST', '/v1/keys', { tenant: TENANT })
   for (const stream of STREAMS)
@@ -74,7 +89,11 @@ export async function prepare(url: string): Promise<Given> {
  * 500 requests a second of what applications ask a hub: completions that are in the cache and others, events, configuration, sessions, features,
  * locks and what is written under them. It notes what it was told, and `judge` compares that with what is there.
  */
-export function startTopologyLoad(urls: readonly string[], { key, sessions }: Given) {
+export function startTopologyLoad(
+  urls: readonly string[],
+  { key, sessions }: Given,
+  { perSecond = PER_SECOND, mostUnderWay = 2_000 }: LoadOptions,
+) {
   const acknowledged: Acknowledged[] = []
   const seen: Seen[] = []
   const acquired: Acquired[] = []
@@ -102,8 +121,9 @@ export function startTopologyLoad(urls: readonly string[], { key, sessions }: Gi
     if (reply.status === 412) noted.stale_refused++
     if (reply.status >= 300 || !reply.fine) return
     const { version } = reply.body as { version: number }
-    acknowledged.push({ what: fence ? 'fenced' : 'config', name, n, version, ended: reply.ended })
-    seen.push({ name, version, n, began: reply.began, ended: reply.ended })
+    const { began, ended } = reply
+    acknowledged.push({ what: fence ? 'fenced' : 'config', name, n, version, began, ended })
+    seen.push({ name, version, n, began, ended })
   }
 
   /** A fifth outlives its lease, and writes all the same. */
@@ -128,9 +148,9 @@ export function startTopologyLoad(urls: readonly string[], { key, sessions }: Gi
       ...{ name: 'event', rate: 80 },
       async ask(call, n) {
         const stream = STREAMS[n % STREAMS.length]!
-        const reply = await call('POST', `/v1/events/${stream}`, { body: eventOf(n) })
-        if (reply.status !== 202) unsure.push({ stream, n })
-        else acknowledged.push({ what: 'event', name: stream, n, version: 0, ended: reply.ended })
+        const { status, began, ended } = await call('POST', `/v1/events/${stream}`, { body: eventOf(n) })
+        if (status !== 202) unsure.push({ stream, n })
+        else acknowledged.push({ what: 'event', name: stream, n, version: 0, began, ended })
       },
     },
     {
@@ -167,21 +187,24 @@ export function startTopologyLoad(urls: readonly string[], { key, sessions }: Gi
     { name: 'lock', rate: 12, ask: lockAndWrite },
   ]
   const load = startPacedLoad({
-    ...{ urls, kinds, patienceMs: PATIENCE_MS },
+    ...{ urls, patienceMs: PATIENCE_MS, mostUnderWay },
+    kinds: kinds.map((kind) => ({ ...kind, rate: (kind.rate * perSecond) / PER_SECOND })),
     headers: { authorization: `Bearer ${key}` },
   })
 
   return {
-    exchanges: load.exchanges,
-    stop: load.stop,
+    load,
     /** What is there now, against what was told. `killedAt`: what was told before may be lost with whoever died. */
     async judge(redis: Redis, killedAt = Number.NEGATIVE_INFINITY) {
       await sendAgain(urls[0]!, key, unsure)
       const configs = await readConfigs(urls[0]!, key, [...CONFIGS, ...LOCKS.map((lock) => `under-${lock}`)])
       const events = await readEvents(redis, killedAt, acknowledged)
-      const lost = acknowledged.filter(({ what, name, n, version }) =>
-        what === 'event' ? !events.there.has(n) : configs.get(name)?.get(version)?.n !== n,
-      )
+      const lost = acknowledged.filter(({ what, name, n, version }) => {
+        if (what === 'event') return !events.there.has(n)
+        const versions = configs.get(name)!
+        const isKept = version > Math.max(0, ...versions.keys()) - VERSIONS_KEPT
+        return isKept && versions.get(version)?.n !== n
+      })
       const underLocks = LOCKS.map((lock) => [...(configs.get(`under-${lock}`)?.values() ?? [])])
       return {
         completions: { ...paths },
@@ -231,7 +254,8 @@ async function readConfigs(url: string, key: string, wanted: readonly string[]) 
   for (const name of wanted) {
     const newest = await read(`/v1/config/${name}`)
     const versions = new Map<number, Values>()
-    for (let version = 1; version <= (newest?.version ?? 0); version++) {
+    const last = newest?.version ?? 0
+    for (let version = Math.max(1, last - VERSIONS_KEPT + 1); version <= last; version++) {
       const found = await read(`/v1/config/${name}?version=${version}`)
       if (found) versions.set(version, found.values)
     }
@@ -254,7 +278,7 @@ async function readEvents(redis: Redis, from: number, acknowledged: readonly Ack
       results.set(data.n, field('result'))
     }
   }
-  const later = acknowledged.filter(({ what, ended }) => what === 'event' && ended >= from)
+  const later = acknowledged.filter(({ what, began }) => what === 'event' && began >= from)
   const calls = later.map(({ n }): Command => ['EXISTS', resultKey(TENANT, results.get(n) ?? '')])
   let unprocessed = later.length
   for (const deadline = performance.now() + 30_000; unprocessed > 0 && performance.now() < deadline; ) {
@@ -265,23 +289,23 @@ async function readEvents(redis: Redis, from: number, acknowledged: readonly Ack
   return { there: results, twice, unprocessed }
 }
 
-/** Readers and writers who were told of a lower version than somebody before them, both after `from`: whoever was asked did not know. */
+/** Who was told of a lower version than somebody before, both asked after `from`: whoever answered did not know. */
 function wentBack(seen: readonly Seen[], from: number): number {
-  return count(seen, from, (earlier, later) => earlier.version > later.version)
-}
-
-/** One version with two values, both told of after `from`. */
-function toldTwice(seen: readonly Seen[], from: number): number {
-  return count(seen, from, (one, other) => one.version === other.version && one.n !== other.n)
-}
-
-function count(seen: readonly Seen[], from: number, isWrong: (earlier: Seen, later: Seen) => boolean): number {
-  const after = seen.filter(({ began }) => began >= from)
-  const byName = Map.groupBy(after, ({ name }) => name)
-  const pairs = [...byName.values()].flatMap((all) =>
-    all.filter((later) => all.some((earlier) => earlier.ended < later.began && isWrong(earlier, later))),
+  const byName = Map.groupBy(
+    seen.filter(({ began }) => began >= from),
+    ({ name }) => name,
   )
-  return pairs.length
+  const isLower = (later: Seen) => (one: Seen) => one.ended < later.began && one.version > later.version
+  return [...byName.values()].flatMap((all) => all.filter((later) => all.some(isLower(later)))).length
+}
+
+/** Versions of which two values were told, to those who asked after `from`. */
+function toldTwice(seen: readonly Seen[], from: number): number {
+  const byVersion = Map.groupBy(
+    seen.filter(({ began }) => began >= from),
+    ({ name, version }) => `${name} ${version}`,
+  )
+  return [...byVersion.values()].filter((all) => new Set(all.map(({ n }) => n)).size > 1).length
 }
 
 /** Tokens that came twice, or were not above one given before: by what was told before it was asked. */

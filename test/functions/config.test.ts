@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { startApp, type TestApp, unique } from '../support/app.ts'
 import { startTestBridge } from '../support/bridge.ts'
+import { until } from '../support/hub.ts'
 import { listen } from '../support/listen.ts'
 import { startTestRedis, testRedisUrl } from '../support/redis.ts'
 
@@ -23,6 +24,8 @@ beforeAll(async () => {
   const rest = { UPSTASH_REDIS_REST_URL: bridge.url, UPSTASH_REDIS_REST_TOKEN: bridge.token }
   other = await startApp({ env: { ...env, REDIS_URL: '', ...rest } })
   ;({ header: member, id: keyId } = await newMember())
+  // A key that an instance knows is trusted by it though the machine is busy.
+  await until('it knows the key', async () => (await other.get('/v1/config', member)).ok)
 })
 afterAll(async () => {
   await hub[Symbol.asyncDispose]()

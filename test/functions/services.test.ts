@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startApp, type TestApp, unique } from '../support/app.ts'
 import { startTestBridge } from '../support/bridge.ts'
+import { until } from '../support/hub.ts'
 import { testRedisUrl } from '../support/redis.ts'
 
 const env = { HUB_ADMIN_KEY: 'an-admin-key-of-tests' }
@@ -18,6 +19,8 @@ beforeAll(async () => {
   const rest = { UPSTASH_REDIS_REST_URL: bridge.url, UPSTASH_REDIS_REST_TOKEN: bridge.token }
   other = await startApp({ env: { ...env, REDIS_URL: '', ...rest } })
   member = await newMember()
+  // A key that an instance knows is trusted by it though the machine is busy.
+  await until('it knows the key', async () => (await other.get('/v1/services', member)).ok)
 })
 afterAll(async () => {
   await hub[Symbol.asyncDispose]()

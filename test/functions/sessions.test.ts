@@ -1,11 +1,12 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { startApp, unique } from '../support/app.ts'
+import { startTestRedis } from '../support/redis.ts'
 
 const HUB_ADMIN_KEY = 'the-admin-key-of-this-test'
 const ADMIN = { authorization: `Bearer ${HUB_ADMIN_KEY}` }
 
-async function start(scopes?: string[]) {
-  const app = await startApp({ env: { HUB_ADMIN_KEY } })
+async function start(scopes?: string[], env: Record<string, string> = {}) {
+  const app = await startApp({ env: { HUB_ADMIN_KEY, ...env } })
   onTestFinished(() => app[Symbol.asyncDispose]())
   const made = await app.send('POST', '/v1/keys', { tenant: unique('tenant'), scopes }, ADMIN)
   const header = { authorization: `Bearer ${(await made.json()).key}` }
@@ -158,4 +159,19 @@ test('neither an error nor a line of the log holds an id', async () => {
   }
   await app.settled()
   expect(JSON.stringify(app.lines)).not.toContain(secret.slice(0, -1))
+})
+
+test('while Redis is away nobody is let in, and nobody is told that a session has ended', async () => {
+  const server = await startTestRedis()
+  onTestFinished(server.stop)
+  const { app, call, begin } = await start(undefined, { REDIS_URL: server.url })
+  const { id } = await begin()
+  await server.stop()
+  for (const reply of [
+    await call('GET', `/${id}`),
+    await call('DELETE', `/${id}`),
+    await call('GET', '?user=ada'),
+  ])
+    expect(reply).toMatchObject({ status: 503, body: { error: { code: 'redis_unavailable' } } })
+  expect(JSON.stringify(app.lines)).not.toContain(id.slice(-43))
 })

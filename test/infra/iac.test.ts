@@ -18,9 +18,10 @@ const osls = 'osls/bin/serverless.js'
 const MEBIBYTE = 1024 * 1024
 
 /** Runs a package's command where nothing answers beyond this machine; what it forgets is left in `directory`. */
-async function run(command: string, args: string[], directory: string): Promise<string> {
+async function run(command: string, args: string[], directory: string, more: Record<string, string> = {}) {
   const nowhere = 'http://127.0.0.1:9'
-  const env = { ...process.env, ...offline, HTTP_PROXY: nowhere, HTTPS_PROXY: nowhere, TMPDIR: directory }
+  const away = { HTTP_PROXY: nowhere, HTTPS_PROXY: nowhere, TMPDIR: directory }
+  const env = { ...process.env, ...offline, ...away, ...more }
   const file = join(root, 'node_modules', command)
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [file, ...args], {
     cwd: root,
@@ -28,6 +29,11 @@ async function run(command: string, args: string[], directory: string): Promise<
     timeout: 60_000,
   })
   return stdout + stderr
+}
+
+interface Role {
+  Policies: { PolicyDocument: { Statement: { Action: string[]; Resource: unknown[] }[] } }[]
+  ManagedPolicyArns?: unknown[]
 }
 
 async function temporary(): Promise<string> {
@@ -38,6 +44,7 @@ async function temporary(): Promise<string> {
 
 test.each([
   ['', 1],
+  ['staging', 1],
   ['production', 1],
   ['cache-only', 1],
   ['inference', 5],
@@ -83,6 +90,55 @@ test('serverless.yml packages one small file that serves, and asks for no rights
     await using hub = await startLambdaHub({ REDIS_URL: testRedisUrl() }, { file, handler })
     expect(await (await fetch(`${hub.url}/readyz`)).json()).toEqual({ status: 'ok', redis: 'ok' })
   }
+})
+
+const vpc = ['--param=network=vpc', '--param=subnets=subnet-1,subnet-2', '--param=security_groups=sg-1']
+
+test.each([
+  ['Upstash, outside of any VPC', { UPSTASH_REDIS_REST_URL: 'https://x.upstash.io' }, []],
+  ['ElastiCache, in its VPC', { REDIS_URL: 'rediss://hub:pw@cache.example.com:6379' }, vpc],
+] as const)('serverless.yml: %s, with rights to that and no more', async (_, redis, args) => {
+  const directory = await temporary()
+  await run(osls, ['package', '--package', directory, ...args], directory, redis)
+  const { Resources: resources } = JSON.parse(
+    readFileSync(join(directory, 'cloudformation-template-update-stack.json'), 'utf8'),
+  ) as { Resources: Record<string, { Type: string; Properties: Record<string, unknown> }> }
+  const isInside = args.length > 0
+
+  const role = resources.IamRoleLambdaExecution!.Properties as unknown as Role
+  const statements = role.Policies.flatMap(({ PolicyDocument }) => PolicyDocument.Statement)
+  for (const { Action, Resource } of statements) {
+    for (const action of Action) expect(action).toMatch(/^logs:(Create|Put|TagResource)/)
+    for (const resource of Resource)
+      expect(JSON.stringify(resource)).toContain(':log-group:/aws/lambda/redis-ai-hub-dev')
+  }
+  const managed = JSON.stringify(role.ManagedPolicyArns ?? [])
+  expect(managed.match(/service-role\/\w+/g)).toEqual(
+    isInside ? ['service-role/AWSLambdaVPCAccessExecutionRole'] : null,
+  )
+  const roles = Object.values(resources).filter(({ Type }) => Type === 'AWS::IAM::Role')
+  expect(roles).toHaveLength(1)
+
+  const lambdas = Object.values(resources).filter(({ Type }) => Type === 'AWS::Lambda::Function')
+  expect(lambdas).toHaveLength(2)
+  for (const { Properties: lambda } of lambdas) {
+    expect(lambda.Environment).toMatchObject({ Variables: redis })
+    expect(lambda.VpcConfig).toEqual(
+      isInside
+        ? {
+            SubnetIds: { 'Fn::Split': [',', 'subnet-1,subnet-2'] },
+            SecurityGroupIds: { 'Fn::Split': [',', 'sg-1'] },
+          }
+        : undefined,
+    )
+  }
+})
+
+test('serverless.yml goes into no VPC that nobody named', async () => {
+  const directory = await temporary()
+  const packaging = run(osls, ['package', '--package', directory, '--param=network=vpc'], directory)
+  const said = await packaging.catch(({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr)
+  expect(said).toMatch(/vpc\.subnetIds.*Value not found[^]*vpc\.securityGroupIds.*Value not found/)
 })
 
 test('serverless.yml packages ONNX Runtime for one machine where it is wanted, and models run', async () => {

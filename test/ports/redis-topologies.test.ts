@@ -5,18 +5,30 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import type { LocalCluster } from '../../infra/local-redis/cluster.ts'
 import type { LocalSentinel } from '../../infra/local-redis/sentinel.ts'
 import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
+import { createRedisRest } from '../../shared/drivers/redis-rest.ts'
 import { RedisReplyError, RedisTimeoutError, RedisUnavailableError } from '../../shared/errors.ts'
 import type { Redis, Script } from '../../shared/ports/redis.ts'
 import { scan } from '../../shared/scan.ts'
+import { startTestBridge } from '../support/bridge.ts'
+import { patient } from '../support/redis.ts'
 import { startTestCluster, startTestSentinel } from '../support/topologies.ts'
 import { testRedis } from './redis.contract.ts'
 
 const openResp = async (url: string) => {
   const redis = createRedisResp({ url })
-  return { redis, close: redis.close }
+  return { redis: patient(redis), close: redis.close }
+}
+async function openRest(redisUrl: string) {
+  const bridge = await startTestBridge({ redisUrl })
+  const redis = createRedisRest(bridge)
+  return { redis: patient(redis), close: () => redis.close().finally(bridge.close) }
 }
 testRedis('redis-resp behind Sentinel', openResp, { otherBytes: 'stored', startServers: startTestSentinel })
 testRedis('redis-resp on Cluster', openResp, { otherBytes: 'stored', startServers: startTestCluster })
+testRedis('redis-rest through the bridge on Cluster', openRest, {
+  otherBytes: 'refused',
+  startServers: startTestCluster,
+})
 
 const SLOW = { timeoutMs: 5_000 }
 const SOON = { timeout: 15_000, interval: 50 }
@@ -144,6 +156,38 @@ describe('on Cluster', () => {
     expect([...seen].sort()).toEqual([...keys].sort())
   })
 
+  test('over HTTP they are one server: a scan sees all keys, and a transaction holds keys of one slot', async () => {
+    const bridge = await startTestBridge({ redisUrl: servers.url })
+    const redis = createRedisRest(bridge)
+    onTestFinished(() => redis.close().finally(bridge.close))
+    const keys = Array.from({ length: 300 }, (_, i) => `http:${i}`)
+    await redis.wave(
+      keys.map((key, i) => ['SET', key, i]),
+      SLOW,
+    )
+    const seen = new Set<string>()
+    for await (const page of scan(redis, 'http:*', { count: 50, ...SLOW }))
+      for (const key of page) seen.add(key)
+    expect([...seen].sort()).toEqual([...keys].sort())
+
+    const transact = async (...commands: string[][]) => {
+      const init = {
+        method: 'POST',
+        body: JSON.stringify(commands),
+        headers: { authorization: `Bearer ${bridge.token}` },
+      }
+      return (await fetch(`${bridge.url}/multi-exec`, init)).json()
+    }
+    expect(await transact(['SET', '{tx}:1', 'a'], ['GET', '{tx}:1'])).toEqual([
+      { result: 'OK' },
+      { result: 'a' },
+    ])
+    expect(await transact(['SET', 'tx:1', 'b'], ['SET', 'tx:2', 'c'])).toEqual({
+      error: expect.stringMatching(/^CROSSSLOT/),
+    })
+    expect(await redis.wave([['EXISTS', 'tx:1']], SLOW)).toEqual([0])
+  })
+
   test('commands without a key go near the one that is named', async () => {
     const redis = open(servers.url)
     const nodes = await spread(redis)
@@ -179,6 +223,13 @@ describe('on Cluster', () => {
       ['SET', `{${first}}:promise`, 1],
       ['SET', `{${second}}:begun`, 1],
     ] as const
+    await redis.wave(
+      [
+        ['DEL', `{${first}}:promise`],
+        ['DEL', `{${second}}:begun`],
+      ],
+      SLOW,
+    ) // connects
     const begun = async () => (await redis.wave([['EXISTS', `{${second}}:begun`]], SLOW))[0]
     process.kill(stalled.pid!, 'SIGSTOP')
     try {

@@ -1,12 +1,14 @@
 import { expect, test } from 'vitest'
 import { unique } from '../support/app.ts'
 import { startTestBridge } from '../support/bridge.ts'
-import { ADMIN_KEY, startLambdaHub, startWorkerHub, until } from '../support/hub.ts'
+import { ADMIN_KEY, startLambdaHub, startNodeHub, startWorkerHub, until } from '../support/hub.ts'
 import { testRedisUrl } from '../support/redis.ts'
 
+/** The last: whether the runtime tells that a caller left before there was any answer. workerd hears of it when it sends, Lambda never. */
 test.each([
-  ['Workers', 'resp', startWorkerHub, true],
-  ['Workers', 'rest', startWorkerHub, true],
+  ['Node', 'rest', startNodeHub, true],
+  ['Workers', 'resp', startWorkerHub, false],
+  ['Workers', 'rest', startWorkerHub, false],
   ['Lambda', 'resp', startLambdaHub, false],
 ] as const)(
   '%s over %s: a lock is waited for, and what a later holder wrote is fenced',

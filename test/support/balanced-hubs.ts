@@ -7,7 +7,8 @@ import { startNginx } from './nginx.ts'
 export async function startBalancedHubs(env: Record<string, string>) {
   const ports = [await freePort(), await freePort(), await freePort()]
   const start = (port: number) => startNodeHub({ ...env, PORT: String(port), HUB_DRAIN_SECONDS: '1.5' })
-  const hubs: NodeHub[] = await Promise.all(ports.map(start))
+  const hubs: NodeHub[] = []
+  for (const port of ports) hubs.push(await start(port)) // a machine of two cores starts one at a time sooner
   const conf = readFileSync(new URL('../../infra/gateways/nginx-hub.conf', import.meta.url), 'utf8')
   const nginx = await startNginx(
     ports
