@@ -51,8 +51,8 @@ export interface ConfigurationOptions {
 const OPERATION_KEPT_MS = 86_400_000
 const SLOW = { timeoutMs: 5_000 }
 /** Between two attempts, where others were faster: at random up to this, doubled each time. */
-const PAUSE_MS = 100
-const LONGEST_PAUSE_MS = 1000
+const PAUSE_MS = 64
+const LONGEST_PAUSE_MS = 1_000
 
 /** Configurations of all tenants: values under a namespace, in versions. One script writes them. */
 export function createConfiguration({ redis, callBudget = 100 }: ConfigurationOptions) {

@@ -46,6 +46,8 @@ export interface LoadOptions {
 
 /** What the rates below come to: who locks sends two more requests. */
 const PER_SECOND = 500
+/** Of a hub, that the load asks. */
+export const FUNCTIONS = 'keys,cache-complete,ingest-event,platform,sessions,features'
 export const TENANT = 'faults'
 const STREAMS = names('stream', 6)
 const CONFIGS = names('config', 12)

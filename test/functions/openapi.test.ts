@@ -29,14 +29,17 @@ it('every route has its path’s parameters and a failure, which is OpenAI’s e
     const named = (operation.parameters ?? []).filter((one) => one.in === 'path').map(({ name }) => name)
     const wanted = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
     expect({ route, named: named.toSorted() }).toEqual({ route, named: wanted.toSorted() })
-    expect({ route, ...operation.responses.default }).toMatchObject({
-      ...{ route, $ref: '#/components/responses/Failure' },
-    })
+    // The gateway's are its upstreams'.
+    if (!path.startsWith('/gateway/')) {
+      expect({ route, ...operation.responses.default }).toMatchObject({
+        ...{ route, $ref: '#/components/responses/Failure' },
+      })
+    }
     expect(JSON.stringify(operation.responses)).not.toContain('Validation Error')
   }
   const { error } = await (await hub.get('/v1/usage?group_by=nothing')).json()
-  const [schema] = Object.values(document.components.responses.Failure as { content: object })
-  for (const name of Object.keys(error)) expect(JSON.stringify(schema)).toContain(`"${name}"`)
+  const failure = JSON.stringify(document.components.responses.Failure)
+  for (const name of Object.keys(error)) expect(failure).toContain(`"${name}"`)
 })
 
 it('what refers to another part finds it, and a filter is a filter', () => {
@@ -46,11 +49,7 @@ it('what refers to another part finds it, and a filter is a filter', () => {
       .reduce<unknown>((at, name) => (at as Record<string, unknown>)?.[name], document)
     expect({ part, found }).toEqual({ part, found: expect.any(Object) })
   }
-  const { body } = {
-    body: document.paths['/v1/ask']!.post!.requestBody!.content['application/json']!.schema as {
-      properties: { filter: { $ref: string } }
-    },
-  }
-  expect(body.properties.filter.$ref).toBe('#/components/schemas/Filter')
+  const question = document.paths['/v1/ask']!.post!.requestBody!.content['application/json']!.schema
+  expect(question).toMatchObject({ properties: { filter: { $ref: '#/components/schemas/Filter' } } })
   expect(JSON.stringify(document.components.schemas.Filter)).toContain('"filters"')
 })

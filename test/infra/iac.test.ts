@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync, inflateRawSync } from 'node:zlib'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { table } from '../../functions/index.ts'
 import { startApp, unique } from '../support/app.ts'
 import { ADMIN_KEY, offline, startLambdaHub } from '../support/hub.ts'
@@ -13,6 +13,9 @@ import { softmax } from '../support/models.ts'
 import { testRedisUrl } from '../support/redis.ts'
 
 const root = new URL('../..', import.meta.url).pathname
+
+// A bundle takes some seconds of a whole core.
+vi.setConfig({ testTimeout: 60_000 })
 const wrangler = 'wrangler/bin/wrangler.js'
 const osls = 'osls/bin/serverless.js'
 const MEBIBYTE = 1024 * 1024
@@ -137,8 +140,10 @@ test.each([
 test('serverless.yml goes into no VPC that nobody named', async () => {
   const directory = await temporary()
   const packaging = run(osls, ['package', '--package', directory, '--param=network=vpc'], directory)
-  const said = await packaging.catch(({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr)
-  expect(said).toMatch(/vpc\.subnetIds.*Value not found[^]*vpc\.securityGroupIds.*Value not found/)
+  const said = await packaging.catch(
+    ({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr,
+  )
+  expect(said).toMatch(/vpc\.subnetIds.*Value not found[\s\S]*vpc\.securityGroupIds.*Value not found/)
 })
 
 test('serverless.yml packages ONNX Runtime for one machine where it is wanted, and models run', async () => {

@@ -19,24 +19,27 @@ describe.each(['resp', 'rest'] as const)('over %s', (driver) => {
     }
   }
 
-  test('100 concurrent changes lose nothing, whoever is faster', async () => {
+  /** Over HTTP each attempt is a request, and a conflict makes two more. */
+  const many = driver === 'resp' ? 100 : 30
+
+  test(`${many} concurrent changes lose nothing, whoever is faster`, async () => {
     const { configuration, tenant } = await start()
     await configuration.put(tenant, 'app', { base: true }, { by })
     const written = await Promise.all(
-      Array.from({ length: 100 }, (_, n) =>
+      Array.from({ length: many }, (_, n) =>
         configuration.patch(tenant, 'app', { [`n${n}`]: n }, { by: `key-${n}` }),
       ),
     )
     const { values, version } = await configuration.get(tenant, 'app')
-    expect(version).toBe(101)
+    expect(version).toBe(many + 1)
     expect(values).toEqual({
       base: true,
-      ...Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`n${n}`, n])),
+      ...Object.fromEntries(Array.from({ length: many }, (_, n) => [`n${n}`, n])),
     })
-    expect(new Set(written.map(({ config }) => config.version)).size).toBe(100)
+    expect(new Set(written.map(({ config }) => config.version)).size).toBe(many)
   })
 
-  test('100 callers who count under If-Match, and read again when refused, count to 100', async () => {
+  test(`${many} callers who count under If-Match, and read again when refused, count to ${many}`, async () => {
     const { configuration, tenant } = await start()
     await configuration.put(tenant, 'app', { count: 0, other: [1] }, { by })
     const count = async (): Promise<void> => {
@@ -51,11 +54,11 @@ describe.each(['resp', 'rest'] as const)('over %s', (driver) => {
         expect(refusal).toMatchObject({ status: 412, code: 'version_conflict', param: 'if-match' })
       }
     }
-    // Twenty at a time: each attempt of the others is one that fails.
-    for (let i = 0; i < 5; i++) await Promise.all(Array.from({ length: 20 }, count))
+    // Some at a time: each success of one is a failure of the others.
+    for (let i = 0; i < 5; i++) await Promise.all(Array.from({ length: many / 5 }, count))
     expect(await configuration.get(tenant, 'app')).toMatchObject({
-      values: { count: 100, other: [1] },
-      version: 101,
+      values: { count: many, other: [1] },
+      version: many + 1,
     })
   })
 
