@@ -11,9 +11,13 @@ export interface RunningAct {
   tenant?: string
 }
 
-/** Records what an admin is about to do; reading is not recorded. Throws 503 `audit_unavailable`, and then nothing may be done. */
-export async function beginAct(c: Context<App>, { tenant, keyId }: Caller): Promise<void> {
-  if (['GET', 'HEAD', 'OPTIONS'].includes(c.req.method) || c.var.act) return
+/** Records what an admin is about to do; reading is not, unless `reading` says so. Throws 503 `audit_unavailable`, and then nothing may be done. */
+export async function beginAct(
+  c: Context<App>,
+  { tenant, keyId }: Caller,
+  { reading = false } = {},
+): Promise<void> {
+  if ((!reading && ['GET', 'HEAD', 'OPTIONS'].includes(c.req.method)) || c.var.act) return
   const params = Object.fromEntries(
     Object.entries(c.req.param()).map(([name, value]) => [name, String(value).slice(0, 256)]),
   )

@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import { describeRoute, resolver } from 'hono-openapi'
 import { z } from 'zod'
 import { HubError, toHubError } from '../shared/errors.ts'
+import { beginAct } from './acts.ts'
 import type { App, Deps } from './deps.ts'
 import { admitted, replies } from './http.ts'
 import { tenantOf } from './keys.ts'
@@ -71,6 +72,7 @@ export function tenants({
       admin,
       async (c) => {
         const tenant = tenantOf(c.req.param('tenant'))
+        await beginAct(c, c.var.caller, { reading: true }) // all of a tenant leaves the hub
         const leaving = new AbortController()
         const lines = exportTenant(tenant, AbortSignal.any([leaving.signal, c.req.raw.signal]))
         const body = toNdjson(lines, {

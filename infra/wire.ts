@@ -304,7 +304,8 @@ export function connectRedis(env: Env, log: Log, patient = false): Connections {
     patient
       ? log.info({ msg: 'Redis connection', cause: cause.message }) // lost in the freeze: nothing is wrong
       : log.error({ msg: 'Redis connection', cause })
-  const resp = (url: string) => createRedisResp({ url, patient, onError })
+  const onBack = (at: string) => patient || log.info({ msg: 'Redis connection is back', at })
+  const resp = (url: string) => createRedisResp({ url, patient, onError, onBack })
   const redis = connectState(env, resp)
   const redisaiUrl = env.HUB_REDISAI_URL ?? env.REDIS_URL
   const own = () => (env.REDIS_URL ? resp(env.REDIS_URL) : redis)

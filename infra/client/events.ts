@@ -18,8 +18,8 @@ export interface FollowSettings {
   headers?: Record<string, string>
   /** What comes after that; what comes from now on by default. */
   lastEventId?: string
-  /** In place of a key, for browsers: asked for a new one of `POST /v1/realtime-tokens` whenever one is over. */
-  token?: () => string | Promise<string>
+  /** In place of a key, for browsers: one of `POST /v1/realtime-tokens`, asked for at each connection. Undefined ends it: nobody is logged in. */
+  token?: () => string | undefined | Promise<string | undefined>
   /** The hub says something every 15 s. After so long a silence the connection is taken for dead; default 45,000. */
   silenceMs?: number
   /** Told of each failure that another connection follows. */
@@ -43,7 +43,9 @@ export async function* follow(
   const state: State = { lastId: lastEventId, retryMs: 1_000 }
   for (let failures = 0; !signal?.aborted; failures++) {
     try {
-      const response = await send(route, await connection(request, state.lastId), (response) => response)
+      const given = token && (await (async () => token())().catch(noToken))
+      if (token && given === undefined) return
+      const response = await send(route, connection(request, state.lastId, given), (response) => response)
       for await (const event of eventsOf(response, request, state)) {
         if (event.type === 'end') throw fromEnd(event.data)
         failures = 0
@@ -65,13 +67,16 @@ export async function* follow(
 }
 
 /** A browser asks another site's leave for headers of one's own: with a token there are none. */
-async function connection({ token, lastEventId: _, ...request }: Request & FollowSettings, lastId?: string) {
-  const settings = { ...request, retries: 0 }
-  if (!token) {
-    const headers = { ...request.headers, ...(lastId !== undefined && { 'last-event-id': lastId }) }
-    return { ...settings, headers: { accept: 'text/event-stream', ...headers } }
+function connection(request: Request & FollowSettings, lastId?: string, token?: string): Request {
+  const { path, query, headers, timeoutMs, signal } = request
+  const settings = { path, timeoutMs, signal, retries: 0 }
+  if (token !== undefined) return { ...settings, query: { ...query, token, last_event_id: lastId } }
+  const accept = { accept: 'text/event-stream', ...headers }
+  return {
+    ...settings,
+    query,
+    headers: lastId === undefined ? accept : { ...accept, 'last-event-id': lastId },
   }
-  return { ...settings, query: { ...request.query, token: await token(), last_event_id: lastId } }
 }
 
 /** Events of one reply, without another connection after it. */
@@ -143,5 +148,8 @@ function fromEnd(data: unknown): HubRequestError {
   })
 }
 
+const noToken = (cause: unknown): never => {
+  throw new HubRequestError('There is no token to be had.', { code: 'no_token', cause })
+}
 const cut = (cause: unknown) => new HubRequestError('The stream was cut.', { code: 'unreachable', cause })
 const silent = (ms: number) => new HubRequestError(`Nothing came for ${ms} ms.`, { code: 'stream_silent' })

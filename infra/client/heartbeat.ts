@@ -15,7 +15,7 @@ export interface HeartbeatSettings extends Omit<Instance, 'ttl_seconds'> {
 export interface Heartbeat {
   /** From now on, and at once: `status: 'critical'` or `weight: 0` turns calls away before it ends. */
   update(changes: Partial<Omit<Instance, 'ttl_seconds'>>): Promise<void>
-  /** Deregisters. */
+  /** Deregisters; where the hub is away, its time does. */
   close(): Promise<void>
 }
 
@@ -31,16 +31,18 @@ export async function startHeartbeat(
   const done = new AbortController()
   const register = (retries?: number) => {
     const body = { ...settings, ttl_seconds: ttlSeconds }
-    const request = { path, body, signal: done.signal, timeoutMs: everyMs, retries }
+    const request = { path, body, timeoutMs: everyMs, retries }
     return send('PUT /v1/services/{name}/{instance}', request, () => undefined)
   }
   await register()
   const beating = beat()
 
   async function close() {
-    if (!done.signal.aborted) done.abort()
+    done.abort()
     await beating // none may come after it
-    await send('DELETE /v1/services/{name}/{instance}', { path }, () => undefined)
+    await send('DELETE /v1/services/{name}/{instance}', { path, timeoutMs: everyMs }, () => undefined).catch(
+      () => {}, // then its time ends it
+    )
   }
   return {
     async update(changes) {

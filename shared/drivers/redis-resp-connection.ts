@@ -11,6 +11,8 @@ export interface ConnectionOptions extends Pick<RedisUrl, 'login' | 'tls' | 'dat
   prepare?: (client: Client) => Promise<void>
   /** It was lost, or an attempt failed. */
   onDown?: () => void
+  /** It is there again, at that address. */
+  onBack?: (place: string) => void
   /** A replica of a cluster, which answers reads only after it was told so. */
   readonly?: boolean
   /** What went wrong in the background: lost connections, refused logins. The connection repairs itself. */
@@ -68,6 +70,7 @@ export function createConnection(options: ConnectionOptions) {
     for (let failures = 0; !closed; failures++) {
       try {
         const { lost } = await connect()
+        if (failures > 0) options.onBack?.(where)
         failures = 0
         attempted.resolve()
         throw await lost

@@ -1,7 +1,8 @@
 import type { RedisUnavailableError } from '../errors.ts'
 import type { Connection, ConnectionOptions } from './redis-resp-connection.ts'
 
-export interface TopologyOptions extends Pick<ConnectionOptions, 'onError' | 'silenceMs' | 'patient'> {}
+export interface TopologyOptions
+  extends Pick<ConnectionOptions, 'onError' | 'onBack' | 'silenceMs' | 'patient'> {}
 
 /** Where to send a call that a server refused because it is not the one, or not yet; `asking` goes before it. */
 export interface Redirection {

@@ -34,9 +34,8 @@ end
 if exists ~= ARGV[2] then
   version = version + 1
   local most = ARGV[1] == '' and 1 or tonumber(ARGV[5])
-  local about = { 'version', version, 'about', ARGV[4], 'values', ARGV[1] }
-  local id = redis.call('XADD', KEYS[2], 'MAXLEN', most, '*', unpack(about))
-  redis.call('HSET', KEYS[1], 'version', version, 'hash', ARGV[2], 'h:' .. version, id .. ' ' .. ARGV[4])
+  local entry = redis.call('XADD', KEYS[2], 'MAXLEN', most, '*', 'version', version, 'about', ARGV[4], 'values', ARGV[1])
+  redis.call('HSET', KEYS[1], 'version', version, 'hash', ARGV[2], 'h:' .. version, entry .. ' ' .. ARGV[4])
   for gone = version - most, math.max(1, version - ARGV[5]), -1 do
     redis.call('HDEL', KEYS[1], 'h:' .. gone)
   end

@@ -9,8 +9,9 @@ import { startSentinel } from '../../infra/local-redis/sentinel.ts'
 import type { TopologyNode } from '../../infra/local-redis/topology-node.ts'
 import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
 import { hubKeysKey } from '../../shared/keys.ts'
+import { countBy, logOf } from './hub-log.ts'
 import { startHub } from './hub-process.ts'
-import { type Exchange, longestGap, type Tally, tallyOf } from './paced-load.ts'
+import { byKind, type Exchange, type Tally, tallyOf } from './paced-load.ts'
 import { FUNCTIONS, type LoadOptions, prepare, startTopologyLoad, TENANT } from './topology-load.ts'
 
 export interface FailoverOptions extends LoadOptions {
@@ -78,7 +79,7 @@ const QUIET_MS = 2_000
  * that it is the primary still.
  */
 export async function runFailover(options: FailoverOptions): Promise<FailoverReport> {
-  const { topology, server, cutMs = 0, report = () => {} } = options
+  const { topology, cutMs = 0, report = () => {} } = options
   const seconds = options.seconds ?? { before: 8, after: 4, back: 4 }
   const directory = await mkdtemp(join(tmpdir(), 'hub-failover-'))
   await using open = new AsyncDisposableStack()
@@ -94,7 +95,7 @@ export async function runFailover(options: FailoverOptions): Promise<FailoverRep
   for (const hub of hubs) open.defer(hub.stop)
   const given = await prepare(hubs[0]!.url)
   const urls = hubs.map(({ url }) => url)
-  const { load, judge } = startTopologyLoad(urls, given, options)
+  const { load, completions, judge } = startTopologyLoad(urls, given, options)
   await sleep(seconds.before * 1_000)
 
   const victim = await servers.victim()
@@ -119,8 +120,10 @@ export async function runFailover(options: FailoverOptions): Promise<FailoverRep
 
   const redis = createRedisResp({ url: servers.url })
   open.defer(redis.close)
-  const { lost, acknowledged, completions, acquired, stale_written, stale_refused, ...wrong } =
-    await judge(redis, killedAt)
+  const { lost, acknowledged, acquired, stale_written, stale_refused, ...wrong } = await judge(
+    redis,
+    killedAt,
+  )
   const { exchanges } = load
   const from = cutMs > 0 ? cutAt : killedAt - 1_000
   const failures = failedOf(exchanges).map(({ ended }) => ended)
@@ -159,7 +162,8 @@ async function cut(primary: TopologyNode, others: readonly TopologyNode[], ms: n
   await sleep(ms)
 }
 
-const setLogin = (node: TopologyNode, password: string) => node.command('CONFIG', 'SET', 'masterauth', password)
+const setLogin = (node: TopologyNode, password: string) =>
+  node.command('CONFIG', 'SET', 'masterauth', password)
 
 /** Each kind of request is answered, and hardly one fails. */
 async function untilServed(exchanges: readonly Exchange[], killedAt: number) {
@@ -178,31 +182,9 @@ async function untilServed(exchanges: readonly Exchange[], killedAt: number) {
 
 const failedOf = (exchanges: readonly Exchange[]) => exchanges.filter(({ fine }) => !fine)
 
-function byKind(exchanges: readonly Exchange[], from: number) {
-  const kinds = [...Map.groupBy(exchanges, ({ kind }) => kind)]
-  return Object.fromEntries(
-    kinds.map(([kind, all]) => [kind, { ...tallyOf(all), longest_gap_ms: longestGap(all, from) }]),
-  )
-}
-
 /** What clients have asked it since it started: replication runs none of these commands. */
 async function answersOf(node: TopologyNode): Promise<number> {
   const info = String(await node.command('INFO', 'commandstats'))
   const calls = info.matchAll(/^cmdstat_(?:evalsha|eval|get|hmget|hgetall|xrange|exists):calls=(\d+)/gm)
   return [...calls].reduce((sum, [, count]) => sum + Number(count), 0)
-}
-
-/** Lines of a log by message and cause, without what differs from line to line. */
-function logOf(parts: readonly string[]): Record<string, number> {
-  const lines = parts.join('').split('\n').filter(Boolean)
-  return countBy(
-    lines.map((line) => {
-      const { msg, cause } = JSON.parse(line) as { msg: string; cause?: string }
-      return `${msg} ${cause ?? ''}`.replaceAll(/127\.0\.0\.1:\d+/g, 'host').slice(0, 200)
-    }),
-  )
-}
-
-function countBy(names: readonly string[]): Record<string, number> {
-  return Object.fromEntries([...Map.groupBy(names, (name) => name)].map(([name, all]) => [name, all.length]))
 }

@@ -9,8 +9,9 @@ import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
 import { hubKeysKey } from '../../shared/keys.ts'
 import type { Redis } from '../../shared/ports/redis.ts'
 import { scan } from '../../shared/scan.ts'
+import { logOf } from './hub-log.ts'
 import { startHub } from './hub-process.ts'
-import { type Tally, tallyOf } from './paced-load.ts'
+import { byKind, type Tally, tallyOf } from './paced-load.ts'
 import { FUNCTIONS, type LoadOptions, prepare, startTopologyLoad, TENANT } from './topology-load.ts'
 
 export interface MigrationOptions extends LoadOptions {
@@ -32,10 +33,10 @@ export interface MigrationReport {
   requests: Tally
   /** While slots moved: must be none. */
   failed: number
-  /** Of these, those that the hub gave up as Redis did not answer in time: a machine that is too busy. */
-  failed_by_time: number
+  /** Lines of the hub's error log. A `RedisTimeoutError` alone is of a machine that is too busy. */
+  log: Record<string, number>
   skipped: number
-  kinds: Record<string, Tally>
+  kinds: ReturnType<typeof byKind>
   /** What the nodes told the hub. */
   moved: number
   ask: number
@@ -54,10 +55,8 @@ export async function runMigration(options: MigrationOptions): Promise<Migration
   open.defer(() => rm(directory, { recursive: true, force: true }))
   const cluster = await startCluster({ server, directory, persist: false, replicas, nodeTimeoutMs: 15_000 })
   open.defer(cluster.stop)
-  let log = ''
-  const hub = await startHub(cluster.url, { FUNCTIONS }, (text) => {
-    log += text
-  })
+  const log: string[] = []
+  const hub = await startHub(cluster.url, { FUNCTIONS }, (text) => void log.push(text))
   open.defer(hub.stop)
   const redis = createRedisResp({ url: cluster.url })
   open.defer(redis.close)
@@ -68,25 +67,23 @@ export async function runMigration(options: MigrationOptions): Promise<Migration
   const slots = await slotsInUse(redis, cluster, from, wanted)
   report(`${slots.length} slots move, after ${load.exchanges.length} requests`)
   const began = performance.now()
-  log = ''
+  log.splice(0)
   let keys = await cluster.migrateSlots({ slots, to: others[0]!.node })
   report(`${keys} keys have moved, and go back one by one`)
   keys += await cluster.migrateSlots({ slots, to: from, keysAtOnce: 1 })
   const ended = performance.now()
   await sleep(500)
   await load.stop()
-  const slow = log.split('\n').filter((line) => /redis_unavailable.*RedisTimeoutError/.test(line)).length
 
   const told = await toldByNodes(cluster)
   const { lost, acknowledged, ...found } = await judge(redis)
   const during = load.exchanges.filter((one) => one.ended >= began && one.began <= ended + 500)
-  const kinds = [...Map.groupBy(during, ({ kind }) => kind)]
-  const { completions: _, acquired: __, stale_written: ___, stale_refused: ____, ...wrong } = found
+  const { acquired: _, stale_written: __, stale_refused: ___, ...wrong } = found
   return {
     ...{ slots: slots.length, keys_moved: keys, migrating_s: Math.round((ended - began) / 100) / 10 },
-    ...{ requests: tallyOf(during), failed: tallyOf(during).failed, failed_by_time: slow },
+    ...{ requests: tallyOf(during), failed: tallyOf(during).failed, log: logOf(log) },
     skipped: load.skipped,
-    kinds: Object.fromEntries(kinds.map(([kind, all]) => [kind, tallyOf(all)])),
+    kinds: byKind(during, began),
     ...{ moved: told('MOVED'), ask: told('ASK'), tryagain: told('TRYAGAIN') },
     ...{ acknowledged, lost: lost.length, wrong },
   }

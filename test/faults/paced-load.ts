@@ -67,7 +67,17 @@ export function startPacedLoad({ urls, headers, kinds, patienceMs, mostUnderWay 
 
   async function exchange(kind: string, due: number, method: string, path: string, sending: Sending = {}) {
     const began = performance.now()
-    const one: Reply = { kind, due, began, ended: 0, status: 0, code: '', fine: false, headers: {}, body: undefined }
+    const one: Reply = {
+      kind,
+      due,
+      began,
+      ended: 0,
+      status: 0,
+      code: '',
+      fine: false,
+      headers: {},
+      body: undefined,
+    }
     try {
       const url = urls[turn++ % urls.length]! + path
       const body = sending.body === undefined ? undefined : JSON.stringify(sending.body)
@@ -161,8 +171,16 @@ export function tallyOf(exchanges: readonly Exchange[]): Tally {
   }
 }
 
+/** Of each kind, with the longest time from then on without an answer. */
+export function byKind(exchanges: readonly Exchange[], from: number) {
+  const kinds = [...Map.groupBy(exchanges, ({ kind }) => kind)]
+  return Object.fromEntries(
+    kinds.map(([kind, all]) => [kind, { ...tallyOf(all), longest_gap_ms: longestGap(all, from) }]),
+  )
+}
+
 /** The longest time without an answer that is none of failure, of those whose ends lie after `from`. Milliseconds. */
-export function longestGap(exchanges: readonly Exchange[], from: number): number {
+function longestGap(exchanges: readonly Exchange[], from: number): number {
   const ends = exchanges.filter(({ fine, ended }) => fine && ended >= from).map(({ ended }) => ended)
   const inOrder = [from, ...ends.sort((a, b) => a - b)]
   return Math.round(Math.max(0, ...inOrder.slice(1).map((end, i) => end - inOrder[i]!)))

@@ -52,7 +52,7 @@ export const TENANT = 'faults'
 const STREAMS = names('stream', 6)
 const CONFIGS = names('config', 12)
 const LOCKS = names('lock', 6)
-const FEATURED = 40
+const FEATURED = 2_000
 const PROMPTS = 40
 const LEASE_SECONDS = 0.6
 /** No route of these makes anybody wait for so long. */
@@ -78,7 +78,8 @@ export async function prepare(url: string): Promise<Given> {
     await ask('PUT', `/v1/events/${stream}`, { handler: { type: 'store' }, max_lag: 1_000_000 }, key)
   for (const name of CONFIGS) await ask('PUT', `/v1/config/${name}`, { n: -1 }, key)
   const rows = Array.from({ length: FEATURED }, (_, n) => ({ entity: `e${n}`, features: { n } }))
-  await ask('POST', '/v1/features/numbers', { rows }, key)
+  for (let from = 0; from < FEATURED; from += 1_000)
+    await ask('POST', '/v1/features/numbers', { rows: rows.slice(from, from + 1_000) }, key)
   const sessions = []
   for (const user of names('user', 12)) {
     const { id } = await ask('POST', '/v1/sessions', { user, data: {} }, key)
@@ -180,10 +181,13 @@ export function startTopologyLoad(
     {
       ...{ name: 'features', rate: 40 },
       async ask(call, n) {
-        const entity = `e${n % FEATURED}`
-        const reply = await call('POST', '/v1/features/numbers/query', { body: { entities: [entity] } })
-        const value = reply.fine ? reply.body.data[0].features?.n : n % FEATURED
-        if (value !== n % FEATURED) wrong.push(`feature of ${entity}: ${value}`)
+        const wanted = Array.from({ length: 20 }, (_, i) => (20 * n + i) % FEATURED)
+        const entities = wanted.map((entity) => `e${entity}`)
+        const reply = await call('POST', '/v1/features/numbers/query', { body: { entities } })
+        const values = reply.fine
+          ? reply.body.data.map((row: { features: { n: number } }) => row.features?.n)
+          : wanted
+        if (String(values) !== String(wanted)) wrong.push(`features of ${entities}: ${values}`)
       },
     },
     { name: 'lock', rate: 12, ask: lockAndWrite },
@@ -195,7 +199,7 @@ export function startTopologyLoad(
   })
 
   return {
-    load,
+    ...{ load, completions: paths },
     /** What is there now, against what was told. `killedAt`: what was told before may be lost with whoever died. */
     async judge(redis: Redis, killedAt = Number.NEGATIVE_INFINITY) {
       await sendAgain(urls[0]!, key, unsure)
@@ -209,7 +213,6 @@ export function startTopologyLoad(
       })
       const underLocks = LOCKS.map((lock) => [...(configs.get(`under-${lock}`)?.values() ?? [])])
       return {
-        completions: { ...paths },
         acknowledged: acknowledged.length,
         lost,
         events_twice: events.twice,
@@ -226,7 +229,13 @@ export function startTopologyLoad(
   }
 }
 
-const eventOf = (n: number) => ({ id: `e${n}`, source: '/faults', type: 'fault', specversion: '1.0', data: { n } })
+const eventOf = (n: number) => ({
+  id: `e${n}`,
+  source: '/faults',
+  type: 'fault',
+  specversion: '1.0',
+  data: { n },
+})
 
 function names(of: string, count: number): string[] {
   return Array.from({ length: count }, (_, n) => `${of}-${n}`)

@@ -88,6 +88,15 @@ test('what only an admin may do on a route of others is an act too', async () =>
   ])
 })
 
+test('an export is an act, though it only reads', async () => {
+  const { app, tenant, acts } = await start()
+  await (await app.get(`/v1/tenants/${tenant}/export`, ADMIN)).text()
+  await (await app.get('/v1/tenants', ADMIN)).text()
+  expect(await acts()).toMatchObject([
+    { action: 'GET /v1/tenants/{tenant}/export', params: { tenant }, outcome: 'done', status: 200 },
+  ])
+})
+
 test('is read in pages, and as lines', async () => {
   const { app, tenant, newKey } = await start()
   for (let i = 0; i < 5; i++) await newKey()

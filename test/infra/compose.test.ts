@@ -39,6 +39,13 @@ test.each(Object.keys(secrets))('compose.yaml has no default for %s', async (nam
   await expect(composeConfig('stack', others)).rejects.toThrow(`required variable ${name} is missing a value`)
 })
 
+test('an instance that goes waits for longer than nginx keeps idle connections', async () => {
+  const [, hub] = hubOf(await composeConfig('stack', secrets))
+  const nginx = readFileSync(join(root, 'infra/gateways/nginx-hub.conf'), 'utf8')
+  const [, kept] = /keepalive_timeout (\d+)s;/.exec(nginx)!
+  expect(Number(hub.environment!.HUB_DRAIN_SECONDS)).toBeGreaterThan(Number(kept))
+})
+
 describe.each(profiles)('compose.yaml’s profile %s', (profile) => {
   it('has one hub, whose REDIS_URL is the servers beside it, and which reads its environment', async () => {
     const project = await composeConfig(profile, secrets)

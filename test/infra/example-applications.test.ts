@@ -101,7 +101,7 @@ describe('the web app', () => {
     expect((await browse('POST', '/api/logout')).status).toBe(204)
     expect((await browse('GET', '/api/me')).status).toBe(401) // the cookie is worth nothing now
     expect(replies.join()).not.toContain(key)
-  }, 60_000)
+  }, 120_000)
 
   it('is served with one command', async () => {
     const { key } = await newTenant(node.url)
@@ -114,7 +114,7 @@ describe('the web app', () => {
     expect(login.status).toBe(403) // what a form of another page could send
     child.kill('SIGINT')
     expect(await ended).toMatchObject({ code: 0, err: '' })
-  }, 60_000)
+  }, 120_000)
 })
 
 describe('the microservice', () => {
@@ -127,7 +127,7 @@ describe('the microservice', () => {
     expect(runs).toBeGreaterThan(1)
     expect(reached).toBeGreaterThanOrEqual(6)
     expect(asked).toBeGreaterThan(reached)
-  }, 60_000)
+  }, 120_000)
 
   it('gives each run its number once, and goes on following, though the hub is killed and starts again', async () => {
     const mortal = await startNodeHub(env)
@@ -187,7 +187,7 @@ describe('the device', () => {
     const { code, out, err } = await example(node.url, key, 'iot', '--json').ended
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(JSON.parse(out)).toMatchObject({ accepted: 20, duplicates: 0, status: 'done' })
-  }, 60_000)
+  }, 120_000)
 
   it('keeps what the hub did not take, and brings it once, when its reply is lost too', async () => {
     const tenant = await newTenant(node.url)
@@ -204,7 +204,7 @@ describe('the device', () => {
     expect(out).toContain('"accepted":0,"duplicates":20')
     expect(await lengthOf(tenant)).toBe(20)
     expect(readFileSync(spool, 'utf8')).toBe('')
-  }, 60_000)
+  }, 120_000)
 
   it('waits for a hub that is away, and says what does not pass by itself', async () => {
     const tenant = await newTenant(node.url)
@@ -217,5 +217,5 @@ describe('the device', () => {
     expect(await ended).toMatchObject({ code: 0, out: expect.stringContaining('"accepted":3') })
     const refused = await device(node.url, 'hub_x')
     expect(await refused.ended).toMatchObject({ code: 1, err: expect.stringContaining('invalid_api_key') })
-  }, 60_000)
+  }, 120_000)
 })

@@ -81,7 +81,8 @@ export async function startServices(project: Project) {
   const directory = await mkdtemp(join(tmpdir(), 'hub-compose-'))
   const bin = await programs(join(directory, 'bin'))
   const servers = Object.entries(project.services).filter(([, { command }]) => roleOf(command))
-  const ports = await freePorts(servers.length)
+  const ports: number[] = []
+  while (ports.length < servers.length) ports.push(await freePair(ports))
   const addresses = servers.map(([name, service], i) => {
     const from = service.networks?.redis?.ipv4_address ?? name
     return { from, inside: service.environment?.REDIS_PORT ?? '6379', to: ports[i]! }
@@ -191,6 +192,16 @@ export async function startServices(project: Project) {
     },
     [Symbol.asyncDispose]: stop,
   }
+}
+
+/** A port whose cluster bus, 10,000 above it, is free too, and lies below what systems take for outgoing connections. */
+async function freePair(taken: number[]): Promise<number> {
+  for (let tries = 0; tries < 1_000; tries++) {
+    const [port = 0] = await freePorts(1)
+    const bus = port + 10_000
+    if (bus < 32_000 && !taken.includes(port) && (await freePorts(1, [bus]))[0] === bus) return port
+  }
+  throw new Error('No port was found whose cluster bus is free')
 }
 
 /** The role that redis.sh is given, of a service that is a Redis server which can run here. */

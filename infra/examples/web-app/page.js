@@ -21,7 +21,7 @@ async function start() {
   // The tab may sleep, the network may go: it goes on where it was.
   for await (const { type } of hub.follow('GET /v1/realtime/{channel}', {
     path: { channel: me.channel },
-    token: async () => (await api('/api/token', 'POST')).token,
+    token: async () => (await api('/api/token', 'POST'))?.token,
     onError: (error) => show(undefined, error.message),
   })) {
     if (type === 'preferences' || type === 'gap') show((await api('/api/me')).preferences)

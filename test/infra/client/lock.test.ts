@@ -145,5 +145,5 @@ describe('work under a lock', () => {
     finish.resolve()
     await first
     expect(await second).toMatchObject({ version: 2, values: { by: 'the second' } })
-  }, 60_000)
+  }, 120_000)
 })
