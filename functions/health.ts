@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 import { describeRoute } from 'hono-openapi'
+import { TENANTS_KEY } from '../shared/keys.ts'
 import type { App, Deps } from './deps.ts'
 
 /** Always there, without a key. */
@@ -16,8 +17,9 @@ export function health({ redis }: Pick<Deps, 'redis'>) {
         security: [],
       }),
       async (c) => {
-        const [pong] = await redis.wave([['PING']]).catch(() => [undefined])
-        const ok = pong === 'PONG'
+        // Of a key, which a Cluster that serves none refuses; it still answers PING.
+        const [found] = await redis.wave([['EXISTS', TENANTS_KEY]]).catch(() => [undefined])
+        const ok = typeof found === 'number'
         wasReady ||= ok
         return c.json(
           { status: ok ? 'ok' : wasReady ? 'degraded' : 'starting', redis: ok ? 'ok' : 'away' },

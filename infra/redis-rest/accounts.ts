@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
+import { nameOf, parseRedisUrl } from '../../shared/drivers/redis-resp-url.ts'
 import { RedisReplyError, RedisUnavailableError } from '../../shared/errors.ts'
 import type { Command, Reply } from '../../shared/ports/redis.ts'
 
@@ -33,8 +34,11 @@ export function createAccounts(options: { redisUrl: string; timeoutMs: number })
   const passwords: Record<Role, string> = { write: newPassword(), read: newPassword() }
   let ready: Promise<void> | undefined
 
-  async function asAdmin(work: (admin: ReturnType<typeof createRedisResp>) => Promise<void>) {
-    const admin = createRedisResp({ url: options.redisUrl })
+  async function asAdmin(
+    work: (admin: ReturnType<typeof createRedisResp>) => Promise<void>,
+    url = options.redisUrl,
+  ) {
+    const admin = createRedisResp({ url })
     try {
       await work(admin)
     } finally {
@@ -63,6 +67,10 @@ export function createAccounts(options: { redisUrl: string; timeoutMs: number })
       for (const near of await admin.nodes(wait)) {
         ok(await admin.wave([setUser('write'), setUser('read')], { ...wait, near }))
       }
+      // A replica is asked too for where the others are.
+      const onNode = (node: typeof admin) =>
+        node.wave([setUser('write'), setUser('read')], wait).then(() => {})
+      await Promise.all(clusterNodes(options.redisUrl).map((url) => asAdmin(onNode, url).catch(() => {})))
     })
   }
 
@@ -92,6 +100,14 @@ export function createAccounts(options: { redisUrl: string; timeoutMs: number })
       }).catch(() => {})
     },
   }
+}
+
+/** Each node that the URL of a Cluster names, by itself. */
+function clusterNodes(redisUrl: string): string[] {
+  const parsed = parseRedisUrl(redisUrl)
+  if (parsed?.topology !== 'cluster') return []
+  const [, scheme, login = ''] = /^(rediss?)\+cluster:\/\/([^@]*@)?/.exec(redisUrl)!
+  return parsed.places.map((place) => `${scheme}://${login}${nameOf(place)}`)
 }
 
 function newPassword() {
