@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { createClient } from '@redis/client'
+import { createClient, ErrorReply } from '@redis/client'
 import type { DataLock } from './data-lock.ts'
 import type { RedisServer } from './redis-server.ts'
 
@@ -88,8 +88,9 @@ async function answers(url: string, ca?: string): Promise<boolean> {
   try {
     await client.connect()
     return (await client.ping()) === 'PONG'
-  } catch {
-    return false
+  } catch (error) {
+    // A replica that is back loads what its primary sends, and has let us in.
+    return error instanceof ErrorReply && error.message.startsWith('LOADING')
   } finally {
     client.destroy()
   }

@@ -100,6 +100,8 @@ export function createCluster(url: RedisUrl, options: TopologyOptions): Topology
     }
     shards = next
     primaries = [...byPrimary.values()]
+    // A wave's deadline is for Redis, not for greetings.
+    for (const { primary } of primaries) primary.primary.open().catch(() => {})
     for (const [name, node] of nodes) {
       if (used.has(node)) continue
       nodes.delete(name)

@@ -39,6 +39,7 @@ export interface FailoverReport {
   failed_otherwise: number
   /** Requests that were not sent, as too many had no answer: the machine is too busy for the load. */
   skipped: number
+  /** From two seconds before the kill on. */
   requests: Tally
   /** Of each kind, with the longest time from the kill on without an answer. */
   kinds: Record<string, Tally & { longest_gap_ms: number }>
@@ -73,6 +74,7 @@ export interface FailoverReport {
 const MOST_WAIT_MS = 60_000
 /** Served again: looked at for so long. */
 const QUIET_MS = 2_000
+const COUNTED_MS = 2_000
 
 /**
  * Kills the primary, by SIGKILL, that the load asks most, under 500 requests a second; then its server comes back, behind Sentinel even believing
@@ -126,14 +128,16 @@ export async function runFailover(options: FailoverOptions): Promise<FailoverRep
   )
   const { exchanges } = load
   const from = cutMs > 0 ? cutAt : killedAt - 1_000
+  // Without a new process's first seconds.
+  const counted = exchanges.filter(({ due }) => due >= killedAt - COUNTED_MS)
   const failures = failedOf(exchanges).map(({ ended }) => ended)
   const outage = failures.filter((ended) => ended >= killedAt && ended < servedAt)
   return {
     ...{ topology, cut_ms: cutMs },
     unavailable_s: Math.round((Math.max(killedAt, ...outage) - killedAt) / 10) / 100,
     ...{ failed_otherwise: failures.length - outage.length, skipped: load.skipped },
-    requests: tallyOf(exchanges),
-    kinds: byKind(exchanges, killedAt),
+    requests: tallyOf(counted),
+    kinds: byKind(counted, killedAt),
     ...{ completions, unanswered: exchanges.filter(({ status }) => status === 0).length },
     ...{ acknowledged, lost: lost.length, lost_of: countBy(lost.map(({ what }) => what)) },
     lost_window_ms: Math.round(Math.max(0, ...lost.map(({ ended }) => killedAt - ended))),

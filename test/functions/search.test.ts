@@ -1,10 +1,10 @@
-import { createClient } from '@redis/client'
 import OpenAI from 'openai'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
 import { documentKey } from '../../shared/keys.ts'
 import { startApp, type TestApp, unique } from '../support/app.ts'
 import { startTestBridge } from '../support/bridge.ts'
-import { startTestRedis, testRedisUrl } from '../support/redis.ts'
+import { patient, startTestRedis, testRedisUrl } from '../support/redis.ts'
 
 const FIELDS = { color: 'tag', size: 'number', filename: 'text' } as const
 
@@ -178,10 +178,10 @@ describe('search', () => {
       vector: [1, i / 100],
     }))
     const index = await fill(hub, documents, { fields: {}, dimensions: 2, embedding_model: null })
-    const client = await createClient({ url: testRedisUrl() }).connect()
+    const redis = patient(createRedisResp({ url: testRedisUrl() }))
     // As if a process had died after it deleted them.
-    await client.del(documents.slice(0, 30).map(({ id }) => documentKey('default', index, id)))
-    client.destroy()
+    await redis.wave(documents.slice(0, 30).map(({ id }) => ['DEL', documentKey('default', index, id)]))
+    await redis.close()
     const found = await search(hub, index, { vector: [1, 0], top_k: 5, explain: true })
     expect(ids(found)).toEqual(['d30', 'd31', 'd32', 'd33', 'd34'])
     expect(found.explain.stale).toBe(30)
@@ -284,7 +284,7 @@ describe('a hot vector search', () => {
   }
 
   it('asks who calls and what is near, then reads the chunks', async () => {
-    const { hub, hot } = await prepare({})
+    const { hub, hot } = await prepare({ HUB_INDEX_PARTITIONS: '1' })
     hub.waves.length = 0
     expect(ids(await hot())).toEqual(['a'])
     const names = hub.waves.map((wave) => wave.map((call) => ('script' in call ? call.script.name : call[0])))

@@ -14,6 +14,8 @@ export async function startTestBridge(options: Partial<BridgeOptions> & { redisU
   const server = createAdaptorServer({ fetch: bridge.app.fetch, overrideGlobalObjects: false })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
+  // Its users are on several servers then: not within the patience of a request.
+  if (options.redisUrl.includes('+')) await bridge.ready()
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     token,

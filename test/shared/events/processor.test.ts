@@ -18,7 +18,13 @@ describe.each(['resp', 'rest'] as const)('results, over %s', (driver) => {
       onResults: async (_, __, results) => void told.push(...results.map(({ result }) => result)),
     })
     const heard: string[] = []
-    const subscription = await hub.resp.subscribe(resultsChannel(hub.tenant, 's'), (text) => heard.push(text))
+    const subscription = await hub.resp.subscribe(
+      resultsChannel(hub.tenant, 's'),
+      (text) => heard.push(text),
+      {
+        timeoutMs: 5_000,
+      },
+    )
     context.onTestFinished(subscription.close)
     await hub.streams.put(hub.tenant, 's', { handler: { type: 'echo' } })
     hub.run()

@@ -10,6 +10,7 @@ import { createRedisRest } from '../../../shared/drivers/redis-rest.ts'
 import { langgraphKeys, langgraphNames, langgraphThreadsKey } from '../../../shared/keys.ts'
 import { CheckpointSaver, type CheckpointSaverOptions } from '../../../shared/langgraph/checkpoint-saver.ts'
 import type { Command, Redis, ScriptCall } from '../../../shared/ports/redis.ts'
+import { scan } from '../../../shared/scan.ts'
 import { unique } from '../../support/app.ts'
 import { startTestBridge } from '../../support/bridge.ts'
 import { patient, startTestRedis, testRedisUrl } from '../../support/redis.ts'
@@ -389,13 +390,8 @@ it('says what is missing', async () => {
 
 async function keysOf(redis: Redis, tenant: string): Promise<string[]> {
   const found: string[] = []
-  let cursor = '0'
-  do {
-    const [reply] = await redis.wave([['SCAN', cursor, 'MATCH', `*t:${tenant}:*`, 'COUNT', 10_000]])
-    const [next, keys] = reply as [string, string[]]
+  for await (const keys of scan(redis, `*t:${tenant}:*`, { count: 10_000, timeoutMs: 5_000 }))
     found.push(...keys)
-    cursor = next
-  } while (cursor !== '0')
   return found.toSorted()
 }
 

@@ -63,9 +63,9 @@ describe('a breaker', () => {
   })
 
   it('forgets what is older than its window', async () => {
-    await using hub = await start({ windowMs: 300 })
+    await using hub = await start({ windowMs: 1_000 })
     await many(3, hub.one, hub.name, 'failed')
-    await sleep(400)
+    await sleep(1_100)
     await call(hub.one, hub.name, 'failed')
     expect(await hub.two.read(hub.name)).toMatchObject({ state: 'closed', failed: 1 })
   })
@@ -89,14 +89,14 @@ describe('a breaker', () => {
   })
 
   it('a prober that dies is replaced after its lease, and what it says later counts no more', async () => {
-    await using hub = await start({ openMs: 100, probeMs: 400 })
+    await using hub = await start({ openMs: 100, probeMs: 1_500 })
     await many(4, hub.one, hub.name, 'failed')
     await sleep(150)
     const dead = (await hub.one.admit(hub.name)) as Permit
     expect(dead).toBeTypeOf('object')
     await hub.two.read(hub.name)
     expect(await hub.two.admit(hub.name)).toBeTypeOf('number')
-    await sleep(450)
+    await sleep(1_600)
     const next = (await hub.two.admit(hub.name)) as Permit
     expect(next).toBeTypeOf('object')
     await dead.end('ok')
