@@ -12,7 +12,8 @@ import { hubKeysKey } from '../../shared/keys.ts'
 import { countBy, logOf } from './hub-log.ts'
 import { startHub } from './hub-process.ts'
 import { byKind, type Exchange, type Tally, tallyOf } from './paced-load.ts'
-import { FUNCTIONS, type LoadOptions, prepare, startTopologyLoad, TENANT } from './topology-load.ts'
+import { TENANT } from './topology-judge.ts'
+import { FUNCTIONS, type LoadOptions, prepare, startTopologyLoad } from './topology-load.ts'
 
 export interface FailoverOptions extends LoadOptions {
   topology: 'sentinel' | 'cluster'

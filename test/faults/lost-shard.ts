@@ -8,7 +8,8 @@ import type { RedisServer } from '../../infra/local-redis/redis-server.ts'
 import { hubKeysKey } from '../../shared/keys.ts'
 import { startHub } from './hub-process.ts'
 import { byKind } from './paced-load.ts'
-import { FUNCTIONS, type LoadOptions, prepare, startTopologyLoad, TENANT } from './topology-load.ts'
+import { TENANT } from './topology-judge.ts'
+import { FUNCTIONS, type LoadOptions, prepare, startTopologyLoad } from './topology-load.ts'
 
 export interface LostShardOptions extends LoadOptions {
   server: RedisServer

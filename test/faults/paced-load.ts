@@ -16,7 +16,7 @@ export interface Exchange {
   fine: boolean
 }
 
-export interface Reply extends Exchange {
+interface Reply extends Exchange {
   headers: Record<string, string | string[] | undefined>
   // biome-ignore lint/suspicious/noExplicitAny: JSON of many routes
   body: any

@@ -1,36 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { eventKeys, resultKey } from '../../shared/keys.ts'
-import type { Command, Redis, Reply as RedisReply } from '../../shared/ports/redis.ts'
+import type { Redis } from '../../shared/ports/redis.ts'
 import { ADMIN_KEY } from './hub-process.ts'
-import { falls } from './lock-torture.ts'
 import { type Call, type Kind, startPacedLoad } from './paced-load.ts'
-
-/** A write that the hub said is done. Times are `performance.now()`. */
-interface Acknowledged {
-  what: 'event' | 'config' | 'fenced'
-  /** Of the stream or the configuration. */
-  name: string
-  n: number
-  version: number
-  began: number
-  ended: number
-}
-
-/** A version of a configuration that a reader or a writer was told of. */
-interface Seen {
-  name: string
-  version: number
-  n: number
-  began: number
-  ended: number
-}
-
-interface Acquired {
-  lock: string
-  token: number
-  began: number
-  ended: number
-}
+import {
+  type Acknowledged,
+  type Acquired,
+  CONFIGS,
+  judge,
+  LOCKS,
+  names,
+  type Seen,
+  STREAMS,
+  TENANT,
+  underLock,
+  untilAnswered,
+} from './topology-judge.ts'
 
 interface Given {
   key: string
@@ -48,30 +32,17 @@ export interface LoadOptions {
 const PER_SECOND = 500
 /** Of a hub, that the load asks. */
 export const FUNCTIONS = 'keys,cache-complete,ingest-event,platform,sessions,features'
-export const TENANT = 'faults'
-const STREAMS = names('stream', 6)
-const CONFIGS = names('config', 12)
-const LOCKS = names('lock', 6)
 const FEATURED = 2_000
 const PROMPTS = 40
 const LEASE_SECONDS = 0.6
 /** No route of these makes anybody wait for so long. */
 const PATIENCE_MS = 15_000
-/** Of a configuration. */
-const VERSIONS_KEPT = 100
-const PATIENT = { timeoutMs: 10_000 }
 
 /** Before the load: a key of a tenant, streams with a handler, sessions, and features that never change. */
 export async function prepare(url: string): Promise<Given> {
-  const ask = async (method: string, path: string, body: unknown, key = ADMIN_KEY) => {
+  const ask = (method: string, path: string, body: unknown, key = ADMIN_KEY) => {
     const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
-    for (const deadline = performance.now() + 30_000; ; await sleep(200)) {
-      const reply = await fetch(url + path, { method, headers, body: JSON.stringify(body) })
-      const text = await reply.text()
-      if (reply.ok) return JSON.parse(text)
-      if (reply.status < 500 || performance.now() > deadline)
-        throw new Error(`${method} ${path}: ${reply.status} ${text}`)
-    }
+    return untilAnswered(url + path, { method, headers, body: JSON.stringify(body) })
   }
   const { key } = await ask('POST', '/v1/keys', { tenant: TENANT })
   for (const stream of STREAMS)
@@ -140,7 +111,7 @@ export function startTopologyLoad(
     const isLate = n % 5 === 0
     if (isLate) await sleep(LEASE_SECONDS * 2_000)
     if (isLate) noted.stale_written++
-    await write(call, `under-${lock}`, n, { lock, token })
+    await write(call, underLock(lock), n, { lock, token })
     await call('DELETE', `${path}?token=${token}`, { takes: [412] })
   }
 
@@ -202,29 +173,18 @@ export function startTopologyLoad(
     ...{ load, completions: paths },
     /** What is there now, against what was told. `killedAt`: what was told before may be lost with whoever died. */
     async judge(redis: Redis, killedAt = Number.NEGATIVE_INFINITY) {
-      await sendAgain(urls[0]!, key, unsure)
-      const configs = await readConfigs(urls[0]!, key, [...CONFIGS, ...LOCKS.map((lock) => `under-${lock}`)])
-      const events = await readEvents(redis, killedAt, acknowledged)
-      const lost = acknowledged.filter(({ what, name, n, version }) => {
-        if (what === 'event') return !events.there.has(n)
-        const versions = configs.get(name)!
-        const isKept = version > Math.max(0, ...versions.keys()) - VERSIONS_KEPT
-        return isKept && versions.get(version)?.n !== n
-      })
-      const underLocks = LOCKS.map((lock) => [...(configs.get(`under-${lock}`)?.values() ?? [])])
-      return {
-        acknowledged: acknowledged.length,
-        lost,
-        events_twice: events.twice,
-        events_unprocessed: events.unprocessed,
-        wrong_answers: wrong.length,
-        went_back: wentBack(seen, killedAt),
-        told_twice: toldTwice(seen, killedAt),
-        acquired: acquired.length,
-        ...noted,
-        stale_accepted: underLocks.reduce((sum, all) => sum + falls(all.map(({ token }) => token)), 0),
-        tokens_wrong: LOCKS.reduce((sum, lock) => sum + wrongTokens(acquired, lock), 0),
+      const send = {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
       }
+      // As a sender does that loses nothing: nobody had said that these were taken.
+      for (const { stream, n } of unsure)
+        await untilAnswered(`${urls[0]}/v1/events/${stream}`, { ...send, body: JSON.stringify(eventOf(n)) })
+      const found = await judge(
+        { acknowledged, seen, acquired },
+        { redis, url: urls[0]!, key, from: killedAt },
+      )
+      return { ...found, ...noted, wrong_answers: wrong.length }
     },
   }
 }
@@ -236,93 +196,3 @@ const eventOf = (n: number) => ({
   specversion: '1.0',
   data: { n },
 })
-
-function names(of: string, count: number): string[] {
-  return Array.from({ length: count }, (_, n) => `${of}-${n}`)
-}
-
-/** As a sender does that loses nothing: nobody had said that these were taken. */
-async function sendAgain(url: string, key: string, unsure: readonly { stream: string; n: number }[]) {
-  for (const { stream, n } of unsure) {
-    const reply = await fetch(`${url}/v1/events/${stream}`, {
-      ...{ method: 'POST', body: JSON.stringify(eventOf(n)) },
-      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    })
-    if (reply.status !== 202) throw new Error(`Event ${n} again: ${reply.status} ${await reply.text()}`)
-    await reply.body?.cancel()
-  }
-}
-
-type Values = { n: number; token: number }
-
-/** Every version that is kept of each. */
-async function readConfigs(url: string, key: string, wanted: readonly string[]) {
-  const read = async (path: string) => {
-    const reply = await fetch(url + path, { headers: { authorization: `Bearer ${key}` } })
-    return reply.ok ? reply.json() : undefined
-  }
-  const configs = new Map<string, Map<number, Values>>()
-  for (const name of wanted) {
-    const newest = await read(`/v1/config/${name}`)
-    const versions = new Map<number, Values>()
-    const last = newest?.version ?? 0
-    for (let version = Math.max(1, last - VERSIONS_KEPT + 1); version <= last; version++) {
-      const found = await read(`/v1/config/${name}?version=${version}`)
-      if (found) versions.set(version, found.values)
-    }
-    configs.set(name, versions)
-  }
-  return configs
-}
-
-/** Which events the streams have, how many of them twice, and how many of those that came after `from` nobody has worked on. */
-async function readEvents(redis: Redis, from: number, acknowledged: readonly Acknowledged[]) {
-  const results = new Map<number, string>()
-  let twice = 0
-  for (const stream of STREAMS) {
-    const [entries] = await redis.wave([['XRANGE', eventKeys(TENANT, stream).events, '-', '+']], PATIENT)
-    if (entries instanceof Error) throw entries
-    for (const [, fields] of entries as [string, string[]][]) {
-      const field = (name: string) => fields[fields.indexOf(name) + 1]!
-      const { data } = JSON.parse(field('event')) as { data: { n: number } }
-      if (results.has(data.n)) twice++
-      results.set(data.n, field('result'))
-    }
-  }
-  const later = acknowledged.filter(({ what, began }) => what === 'event' && began >= from)
-  const calls = later.map(({ n }): Command => ['EXISTS', resultKey(TENANT, results.get(n) ?? '')])
-  let unprocessed = later.length
-  for (const deadline = performance.now() + 30_000; unprocessed > 0 && performance.now() < deadline; ) {
-    const replies: RedisReply[] = await redis.wave(calls, PATIENT)
-    unprocessed = replies.filter((reply) => reply !== 1).length
-    if (unprocessed > 0) await sleep(200)
-  }
-  return { there: results, twice, unprocessed }
-}
-
-/** Who was told of a lower version than somebody before, both asked after `from`: whoever answered did not know. */
-function wentBack(seen: readonly Seen[], from: number): number {
-  const byName = Map.groupBy(
-    seen.filter(({ began }) => began >= from),
-    ({ name }) => name,
-  )
-  const isLower = (later: Seen) => (one: Seen) => one.ended < later.began && one.version > later.version
-  return [...byName.values()].flatMap((all) => all.filter((later) => all.some(isLower(later)))).length
-}
-
-/** Versions of which two values were told, to those who asked after `from`. */
-function toldTwice(seen: readonly Seen[], from: number): number {
-  const byVersion = Map.groupBy(
-    seen.filter(({ began }) => began >= from),
-    ({ name, version }) => `${name} ${version}`,
-  )
-  return [...byVersion.values()].filter((all) => new Set(all.map(({ n }) => n)).size > 1).length
-}
-
-/** Tokens that came twice, or were not above one given before: by what was told before it was asked. */
-function wrongTokens(acquired: readonly Acquired[], lock: string): number {
-  const all = acquired.filter((one) => one.lock === lock)
-  const twice = all.length - new Set(all.map(({ token }) => token)).size
-  const low = all.filter(({ began, token }) => all.some((one) => one.ended < began && one.token >= token))
-  return twice + low.length
-}

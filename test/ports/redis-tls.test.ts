@@ -12,7 +12,10 @@ let server: Awaited<ReturnType<typeof startTestRedis>>
 let authority: string
 beforeAll(async () => {
   const tls = await selfSigned()
-  server = await startTestRedis({ tls, config: 'user app on >of-the-app ~app:* &* +@read +@write -@dangerous' })
+  server = await startTestRedis({
+    tls,
+    config: 'user app on >of-the-app ~app:* &* +@read +@write -@dangerous',
+  })
   authority = join(server.directory, 'ca.pem')
   await writeFile(authority, tls.ca)
 })
