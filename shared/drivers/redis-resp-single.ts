@@ -1,5 +1,5 @@
 import { createConnection } from './redis-resp-connection.ts'
-import { AWAY, type Topology, type TopologyOptions } from './redis-resp-topology.ts'
+import type { Topology, TopologyOptions } from './redis-resp-topology.ts'
 import type { RedisUrl } from './redis-resp-url.ts'
 
 /** One server. */
@@ -10,7 +10,7 @@ export function createSingle({ places, login, tls, database }: RedisUrl, options
     route: () => connection,
     async locate() {},
     slots: false,
-    redirect: (message, from) => (AWAY.test(message) ? from.unavailable(new Error(message)) : undefined),
+    redirect: () => undefined,
     nodes: () => [''],
     subscriber: ({ prepare }) => createConnection({ ...options, login, tls, database, place, prepare }),
     close: connection.close,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AbortError, ErrorReply, RESP_TYPES } from '@redis/client'
 import { RedisReplyError, RedisTimeoutError, RedisUnavailableError } from '../errors.ts'
-import type { Argument, CallOptions, Command, Redis, Reply, ScriptCall } from '../ports/redis.ts'
+import type { Argument, CallOptions, Command, Redis, Reply, Script, ScriptCall } from '../ports/redis.ts'
 import { keyOf } from './redis-command-key.ts'
 import { toInteger } from './redis-reply.ts'
 import { createCluster } from './redis-resp-cluster.ts'
@@ -110,11 +110,18 @@ export function createRedisResp({ url, ...options }: RedisRespOptions): RespRedi
               new RedisUnavailableError('No node of the Redis Cluster serves this key'),
           )
         }
+        const call = calls[i]!
+        let sent = command
+        if ('script' in call && command[0] === 'EVALSHA') {
+          const known = scriptsOf(client)
+          if (!known.has(call.script.sha)) sent = toEval(call.script, command)
+          known.add(call.script.sha)
+        }
         sentTo[i] = connection
         pending++
         // They must follow one another: neither may be withdrawn.
         if (asking) client.sendCommand(['ASKING']).catch(() => {})
-        client.sendCommand(command, asking ? base : commandOptions).then(
+        client.sendCommand(sent, asking ? base : commandOptions).then(
           (reply) => {
             pending--
             connection.answered()
@@ -129,9 +136,8 @@ export function createRedisResp({ url, ...options }: RedisRespOptions): RespRedi
             }
             connection.answered()
             if (settled) return
-            const call = calls[i]!
-            if ('script' in call && command[0] === 'EVALSHA' && error.message.startsWith('NOSCRIPT')) {
-              return write(i, ['EVAL', call.script.source, ...command.slice(2)], connection, asking)
+            if ('script' in call && error.message.startsWith('NOSCRIPT')) {
+              return write(i, toEval(call.script, command), connection, asking)
             }
             const elsewhere = topology.redirect(error.message, connection, keys?.[i])
             if (elsewhere === undefined) keep(i, new RedisReplyError(error.message))
@@ -189,6 +195,21 @@ export function createRedisResp({ url, ...options }: RedisRespOptions): RespRedi
     },
   }
 }
+
+/** Scripts that were sent whole over a connection: one that comes first keeps its place in its wave, as a retry would not. */
+const scripts = new WeakMap<object, Set<string>>()
+
+function scriptsOf(client: object): Set<string> {
+  const known = scripts.get(client) ?? new Set()
+  scripts.set(client, known)
+  return known
+}
+
+const toEval = ({ source }: Script, [, , ...keysAndArgs]: (string | Buffer)[]) => [
+  'EVAL',
+  source,
+  ...keysAndArgs,
+]
 
 function toCommand(call: Command | ScriptCall): (string | Buffer)[] {
   if (!('script' in call)) return (call as readonly Argument[]).map(toArgument)

@@ -31,12 +31,20 @@ export function createRedisRest({ url, token }: RedisRestOptions): Redis {
   })
   const place = new URL(url).host
   const subscriptions = new Set<() => Promise<void>>()
+  /** Scripts that were sent whole: one that comes first keeps its place in its wave, as a retry would not. */
+  const known = new Set<string>()
 
   async function wave(calls: readonly (Command | ScriptCall)[], options: CallOptions = {}): Promise<Reply[]> {
     const { timeoutMs = 250, signal, bytes = false } = options
     signal?.throwIfAborted()
     if (calls.length === 0) return []
-    const commands = calls.map(toCommand)
+    const fresh = new Set<string>()
+    const commands = calls.map((call) => {
+      const command = toCommand(call)
+      if (!('script' in call) || known.has(call.script.sha) || fresh.has(call.script.sha)) return command
+      fresh.add(call.script.sha)
+      return withSource(call, command)
+    })
     const controller = new AbortController()
     // A process that was busy finds the timer due and the reply in its socket at once: the reply goes first.
     let timer = setTimeout(() => {
@@ -57,6 +65,7 @@ export function createRedisRest({ url, token }: RedisRestOptions): Redis {
     }
     try {
       const replies = await send(commands)
+      for (const sha of fresh) known.add(sha)
       const unknown = calls.flatMap((call, i) => ('script' in call && isNoScript(replies[i]) ? [i] : []))
       if (unknown.length > 0) {
         const again = await send(unknown.map((i) => withSource(calls[i] as ScriptCall, commands[i]!)))

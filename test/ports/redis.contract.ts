@@ -217,6 +217,16 @@ export function testRedis(
         expect(await wave()).toEqual([3, 4, refused, 4])
       })
 
+      test('that the server does not know yet keep their place in the wave', async () => {
+        const fresh = script('fresh', 1, `redis.call('SET', KEYS[1], '${crypto.randomUUID()}') return 1`)
+        const [, seen, last] = await redis.wave([
+          { script: fresh, keys: ['{place}'], args: [] },
+          ['SET', '{place}', 'after', 'GET'],
+          ['GET', '{place}'],
+        ])
+        expect([seen, last]).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/), 'after'])
+      })
+
       test('read the time and publish', async () => {
         const both = script('both', 0, "return {#redis.call('TIME'), redis.call('PUBLISH', 'nobody', 'x')}")
         expect(await redis.wave([{ script: both, keys: [], args: [] }])).toEqual([[2, 0]])
