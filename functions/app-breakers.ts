@@ -33,7 +33,7 @@ const Ended = z.strictObject({
   permit: z.string().min(1).max(200).optional(),
 })
 
-/** `/v1/breakers/app/{name}`: breakers of an application's own targets, which every process of the tenant shares. */
+/** `/v1/app-breakers/{name}`: breakers of an application's own targets, which every process of the tenant shares. */
 export function appBreakers({ breakers, admission }: Pick<Deps, 'breakers' | 'admission'>) {
   const own = admitted(admission, 'platform')
   const admin = admitted(admission, 'admin')
@@ -42,7 +42,7 @@ export function appBreakers({ breakers, admission }: Pick<Deps, 'breakers' | 'ad
 
   return new Hono<App>()
     .get(
-      '/v1/breakers/app/:name',
+      '/v1/app-breakers/:name',
       describeRoute({
         summary: 'Read a breaker of an application',
         responses: replies(200, 'The breaker', Breaker),
@@ -52,7 +52,7 @@ export function appBreakers({ breakers, admission }: Pick<Deps, 'breakers' | 'ad
       async (c) => c.json(shown(await breakers.read(nameOf(c)))),
     )
     .post(
-      '/v1/breakers/app/:name',
+      '/v1/app-breakers/:name',
       describeRoute({
         summary: 'Open or close a breaker of an application by hand, or leave it to itself',
         responses: replies(200, 'The breaker', Breaker),
@@ -66,7 +66,7 @@ export function appBreakers({ breakers, admission }: Pick<Deps, 'breakers' | 'ad
       },
     )
     .post(
-      '/v1/breakers/app/:name/permits',
+      '/v1/app-breakers/:name/permits',
       describeRoute({
         summary: 'May a call to the target go out?',
         description:
@@ -84,7 +84,7 @@ export function appBreakers({ breakers, admission }: Pick<Deps, 'breakers' | 'ad
       },
     )
     .post(
-      '/v1/breakers/app/:name/calls',
+      '/v1/app-breakers/:name/calls',
       describeRoute({
         summary: 'Tell how calls to the target ended',
         description:

@@ -80,7 +80,7 @@ export function services({ services, admission }: Pick<Deps, 'services' | 'admis
       },
     )
     .get(
-      '/v1/services/:name/choice',
+      '/v1/service-choices/:name',
       describeRoute({
         summary: 'Choose an instance by weight',
         description:
@@ -121,7 +121,6 @@ export function services({ services, admission }: Pick<Deps, 'services' | 'admis
       json(NewInstance),
       async (c) => {
         const { name, instance } = c.req.param()
-        if (instance === 'choice') throw invalid('instance', 'is `choice`, which is a route of its own')
         const { tenant } = c.var.caller
         const put = await services.put(tenant, name, instance, c.req.valid('json'), fenceOf(c))
         return c.json(put.instance, put.created ? 201 : 200)

@@ -81,7 +81,7 @@ export function createGuard(send: Send) {
     if (left > 0) throw isOpen(name, left)
     const number = ++breaker.asked
     const request: Request = { path: { name }, timeoutMs: SLOW_MS, retries: 0 }
-    const reply = await send('POST /v1/breakers/app/{name}/permits', request, readJson<Permit>).catch(away)
+    const reply = await send('POST /v1/app-breakers/{name}/permits', request, readJson<Permit>).catch(away)
     if (!reply) {
       Object.assign(breaker, { state: 'closed', until: performance.now() + FRESH_MS })
       return undefined
@@ -117,7 +117,7 @@ export function createGuard(send: Send) {
   ) {
     const number = ++breaker.asked
     const request: Request = { path: { name }, body, timeoutMs: SLOW_MS, retries: 0 }
-    const reply = await send('POST /v1/breakers/app/{name}/calls', request, readJson<Reply>).catch(away)
+    const reply = await send('POST /v1/app-breakers/{name}/calls', request, readJson<Reply>).catch(away)
     if (reply) adopt(breaker, number, reply)
   }
 

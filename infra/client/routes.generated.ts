@@ -1659,7 +1659,7 @@ idle_expires_at: string; expires_at: string;
 id: string } }
 
 /** Read a breaker of an application */
-'GET /v1/breakers/app/{name}': { path: { name: string }; query?: { 
+'GET /v1/app-breakers/{name}': { path: { name: string }; query?: { 
 /** the caller’s own by default; of others: admin */
 tenant?: string }; reply: { name: string; tenant: string; state: "closed" | "open" | "half-open"; manual: boolean; 
 /** until it changes by itself */
@@ -1668,7 +1668,7 @@ seconds_left: number | null;
 succeeded: number; failed: number } }
 
 /** Open or close a breaker of an application by hand, or leave it to itself */
-'POST /v1/breakers/app/{name}': { path: { name: string }; query?: { 
+'POST /v1/app-breakers/{name}': { path: { name: string }; query?: { 
 /** the caller’s own by default; of others: admin */
 tenant?: string }; body: { 
 /** `auto`: as its calls decide, from a clean start */
@@ -1681,7 +1681,7 @@ seconds_left: number | null;
 succeeded: number; failed: number } }
 
 /** May a call to the target go out? · A half-open breaker admits one call of all who ask, until that one ended or its time is over. */
-'POST /v1/breakers/app/{name}/permits': { path: { name: string }; query?: { 
+'POST /v1/app-breakers/{name}/permits': { path: { name: string }; query?: { 
 /** the caller’s own by default; of others: admin */
 tenant?: string }; reply: { 
 /** whether one call may go out */
@@ -1692,7 +1692,7 @@ permit: string | null; state: "closed" | "open" | "half-open";
 seconds_left: number | null } }
 
 /** Tell how calls to the target ended · Each count is counted once more when it is sent again; a permit ends once. What a closed breaker is told within its window decides whether it opens. */
-'POST /v1/breakers/app/{name}/calls': { path: { name: string }; query?: { 
+'POST /v1/app-breakers/{name}/calls': { path: { name: string }; query?: { 
 /** the caller’s own by default; of others: admin */
 tenant?: string }; body: { 
 /** `success`: the target answered, if only that it refuses. `released`: nothing is known of it */
@@ -1778,7 +1778,7 @@ since: string;
 expires_at: string }> } }
 
 /** Choose an instance by weight · Of those that pass; of those that warn where none passes. 503 `no_healthy_instance` where neither does. */
-'GET /v1/services/{name}/choice': { path: { name: string }; query?: { 
+'GET /v1/service-choices/{name}': { path: { name: string }; query?: { 
 /** only instances whose metadata have these values: `metadata[zone]=eu` */
 metadata?: { [name: string]: string }; 
 /** instances that were tried, with commas between */

@@ -41,6 +41,7 @@ const put = (path: string, more: object = {}, headers: Headers = {}, app = hub) 
   app.send('PUT', `/v1/services/${path}`, { url, ttl_seconds: 60, ...more }, { ...member, ...headers })
 const get = (path: string, headers: Headers = {}, app = hub) =>
   app.get(`/v1/services/${path}`, { ...member, ...headers })
+const choose = (path: string, app = hub) => app.get(`/v1/service-choices/${path}`, { ...member })
 const json = async (replying: Promise<Response>) => (await replying).json()
 const names = async (path: string, app = hub) =>
   (await json(get(path, {}, app))).data.map(({ instance }: { instance: string }) => instance)
@@ -53,7 +54,7 @@ async function failed(replying: Promise<Response>) {
 /** Which instance is chosen how often. */
 async function choices(path: string, times: number, app = hub): Promise<Record<string, number>> {
   const chosen: Record<string, number> = {}
-  const replies = await Promise.all(Array.from({ length: times }, () => json(get(path, {}, app))))
+  const replies = await Promise.all(Array.from({ length: times }, () => json(choose(path, app))))
   for (const { instance } of replies) chosen[instance] = (chosen[instance] ?? 0) + 1
   return chosen
 }
@@ -122,17 +123,17 @@ describe('a choice', () => {
     await put(`${name}/drained`, { weight: 0 })
     await put(`${name}/warning`, { status: 'warning', weight: 100 })
     await put(`${name}/critical`, { status: 'critical', weight: 100 })
-    const { heavy = 0, light = 0, ...others } = await choices(`${name}/choice`, 400)
+    const { heavy = 0, light = 0, ...others } = await choices(`${name}`, 400)
     expect(others).toEqual({})
     // 300 and 100 on the average: six standard deviations are 52.
     expect(heavy).toBeGreaterThan(248)
     expect(light).toBeGreaterThan(48)
-    expect(await choices(`${name}/choice?exclude=heavy`, 5, other)).toEqual({ light: 5 })
-    expect(await choices(`${name}/choice?exclude=heavy,light`, 5)).toEqual({ warning: 5 })
-    const nobody = await get(`${name}/choice?exclude=heavy,light,warning`)
+    expect(await choices(`${name}?exclude=heavy`, 5, other)).toEqual({ light: 5 })
+    expect(await choices(`${name}?exclude=heavy,light`, 5)).toEqual({ warning: 5 })
+    const nobody = await choose(`${name}?exclude=heavy,light,warning`)
     expect([nobody.status, nobody.headers.get('retry-after')]).toEqual([503, '1'])
-    expect(await failed(get(`${name}/choice?metadata[zone]=eu`))).toEqual([503, 'no_healthy_instance', null])
-    expect(await failed(get(`${unique('nobody')}/choice`))).toEqual([404, 'service_not_found', 'name'])
+    expect(await failed(choose(`${name}?metadata[zone]=eu`))).toEqual([503, 'no_healthy_instance', null])
+    expect(await failed(choose(unique('nobody')))).toEqual([404, 'service_not_found', 'name'])
   })
 
   test('is none of those that are silent', async () => {
@@ -142,7 +143,7 @@ describe('a choice', () => {
     await expect.poll(() => names(name), LONG).toEqual(['alive'])
     expect(await json(get(`${name}/silent`))).toMatchObject({ status: 'expired' })
     expect(await names(`${name}?all=true`, other)).toEqual(['alive', 'silent'])
-    expect(await choices(`${name}/choice`, 20)).toEqual({ alive: 20 })
+    expect(await choices(`${name}`, 20)).toEqual({ alive: 20 })
     const { data } = await json(hub.get('/v1/services', member))
     expect(data).toContainEqual({ name, instances: 2, healthy: 1 })
     expect((await put(`${name}/silent`)).status).toBe(201) // it begins anew
@@ -191,7 +192,6 @@ test('belong to their tenant and need the scope `platform`', async () => {
 test.each([
   ['a name with a colon', 'a:b/1', {}, 'name'],
   ['an instance with a space', 'a/b%20c', {}, 'instance'],
-  ['an instance that is a route', 'a/choice', {}, 'instance'],
   ['no address', 'a/1', { url: undefined }, 'url'],
   ['an address without a host', 'a/1', { url: 'mailto:ann@example.com' }, 'url'],
   ['an address with credentials', 'a/1', { url: 'https://a:b@example.com' }, 'url'],

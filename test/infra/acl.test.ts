@@ -185,7 +185,7 @@ describe('hub.acl', () => {
     await ok('PUT', `/v1/locks/${name}`, { token, ttl_seconds: 60 })
     await ok('DELETE', `/v1/locks/${name}?token=${token}`)
     await ok('PUT', `/v1/services/${name}/one`, { url: 'https://example.com', ttl_seconds: 30 })
-    await ok('GET', `/v1/services/${name}/choice`)
+    await ok('GET', `/v1/service-choices/${name}`)
     await ok('PUT', `/v1/config/${name}`, { values: { a: 1 } })
     await ok('GET', `/v1/config/${name}/history`)
     const { id } = await ok('POST', '/v1/sessions', { user: name })

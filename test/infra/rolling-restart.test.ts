@@ -36,6 +36,10 @@ beforeEach(() => {
 it('restarts one after the other without a failed request, and no stream is cut', async () => {
   const channel = unique('news')
   const follower = follow(channel)
+  await until('the follower listens', async () => {
+    await load.post(`/v1/realtime/${channel}`, { data: 0 })
+    return follower.heard.length > 0
+  })
   const publisher = load.repeat(1, 50, (n) => load.post(`/v1/realtime/${channel}`, { data: n }))
   await until('each instance has served', () => balanced.names.every((name) => load.served.get(name)))
 
@@ -58,7 +62,7 @@ it('restarts one after the other without a failed request, and no stream is cut'
   load.report('Rolling restart of three hubs')
   expect(load.failures).toEqual([])
   // Nothing twice, nothing missed, over the connections that the restarts ended.
-  expect(follower.heard).toEqual(Array.from({ length: published }, (_, i) => i + 1))
+  expect(follower.heard.filter((n) => n > 0)).toEqual(Array.from({ length: published }, (_, i) => i + 1))
   expect(follower.connections).toBeGreaterThan(1)
 }, 90_000)
 

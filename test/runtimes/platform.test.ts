@@ -84,11 +84,11 @@ describe.each(cases)('$rim over $driver', ({ start, driver }) => {
     await done('PUT', 'services/billing/a', { url: 'http://10.0.0.5', ttl_seconds: 60 })
     await done('PUT', 'services/billing/b', { url: 'http://10.0.0.6', ttl_seconds: 60, weight: 0 })
     const choice = await until('it chooses', async () => {
-      const reply = await get('services/billing/choice')
+      const reply = await get('service-choices/billing')
       return reply.ok && reply.json()
     })
     expect(choice).toMatchObject({ instance: 'a' })
-    const { error } = await (await get('services/billing/choice?exclude=a')).json()
+    const { error } = await (await get('service-choices/billing?exclude=a')).json()
     expect(error.code).toBe('no_healthy_instance')
   })
 })

@@ -133,13 +133,13 @@ describe('a call whose reply is lost', () => {
     const lossy = losing(1)
     const careful = createHubClient({ baseUrl: node.url, key, fetch: lossy.fetch })
     const told = { path: { name: 'x' }, body: { outcome: 'failure' } } as const
-    const error = await failure(careful.call('POST /v1/breakers/app/{name}/calls', told))
+    const error = await failure(careful.call('POST /v1/app-breakers/{name}/calls', told))
     expect(error).toMatchObject({ code: 'unreachable' })
-    const breaker = await hub.call('GET /v1/breakers/app/{name}', { path: { name: 'x' } })
+    const breaker = await hub.call('GET /v1/app-breakers/{name}', { path: { name: 'x' } })
     expect([lossy.statuses, breaker.failed]).toEqual([['lost'], 1])
     const again = losing(1)
     const bold = createHubClient({ baseUrl: node.url, key, fetch: again.fetch })
-    await bold.call('POST /v1/breakers/app/{name}/calls', { ...told, idempotent: true })
+    await bold.call('POST /v1/app-breakers/{name}/calls', { ...told, idempotent: true })
     expect(again.statuses).toEqual(['lost', 200])
   })
 
@@ -160,7 +160,7 @@ describe('a call whose reply is lost', () => {
     const { key } = await newTenant(node.url, { limits })
     const { fetch, statuses } = losing(0)
     const hub = createHubClient({ baseUrl: node.url, key, fetch })
-    const ask = () => hub.call('POST /v1/breakers/app/{name}/permits', { path: { name: 'x' } })
+    const ask = () => hub.call('POST /v1/app-breakers/{name}/permits', { path: { name: 'x' } })
     await Promise.all([ask(), ask(), ask()])
     expect(statuses).toContain(429)
   })
@@ -169,7 +169,7 @@ describe('a call whose reply is lost', () => {
     const { hub } = await newTenant(node.url, {
       limits: [{ on: 'requests', limit: 1, window_seconds: 3600 }],
     })
-    const ask = () => hub.call('POST /v1/breakers/app/{name}/permits', { path: { name: 'x' } })
+    const ask = () => hub.call('POST /v1/app-breakers/{name}/permits', { path: { name: 'x' } })
     await ask()
     const error = await failure(ask())
     expect(error).toMatchObject({ status: 429, mayPass: true })

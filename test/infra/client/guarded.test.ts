@@ -68,7 +68,7 @@ describe('a guarded target', () => {
       await codeOf(hub.guarded('pay', target.call, { signal: AbortSignal.abort() }))
     }
     await hub.settled()
-    const breaker = await hub.call('GET /v1/breakers/app/{name}', { path: { name: 'pay' } })
+    const breaker = await hub.call('GET /v1/app-breakers/{name}', { path: { name: 'pay' } })
     expect(breaker).toMatchObject({ state: 'closed', failed: 0, succeeded: 6 })
   })
 
@@ -87,7 +87,7 @@ describe('a guarded target', () => {
     await hub.settled()
     expect(target.calls).toBe(0)
     expect(asked).toEqual(['permits', 'calls'])
-    const { succeeded } = await hub.call('GET /v1/breakers/app/{name}', { path: { name: 'mail' } })
+    const { succeeded } = await hub.call('GET /v1/app-breakers/{name}', { path: { name: 'mail' } })
     expect(succeeded).toBe(50)
   })
 
