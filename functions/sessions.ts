@@ -142,7 +142,10 @@ export function sessions(
         // Even a caller who turns out not to be admitted had the id, and is told nothing.
         const tenant = 'caller' in claim ? claim.caller.tenant : claim.key.tenant
         const what = sessions.ask(tenant, idOf(c))
-        const replies = await redis.wave([...who.calls, ...what.calls]).catch((error: Error) => error)
+        // It has nothing to fall back on, so it waits longer than a cache's look would.
+        const replies = await redis
+          .wave([...who.calls, ...what.calls], { timeoutMs: 1_000 })
+          .catch((error: Error) => error)
         const [aboutCaller, aboutSession] = splitReplies(replies, who.calls.length)
         const { headers } = await who.settle(aboutCaller, SCOPE)
         const session = what.settle(aboutSession)

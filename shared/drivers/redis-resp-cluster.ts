@@ -7,6 +7,7 @@ import { nameOf, type Place, type RedisUrl } from './redis-resp-url.ts'
 /** How long a node may take to tell the map, how soon it is asked for again, and how long a map is believed without any sign. */
 const ANSWER_MS = 1_000
 const AGAIN_MS = 200
+const MOVED_MS = 500
 const BELIEVED_MS = 10_000
 
 interface Shard {
@@ -33,6 +34,7 @@ export function createCluster(url: RedisUrl, options: TopologyOptions): Topology
   let primaries: Shard[] = []
   let looking: Promise<void> | undefined
   let again: ReturnType<typeof setTimeout> | undefined
+  let againAt = Number.POSITIVE_INFINITY
   let closed = false
 
   const common = { ...options, login: url.login, tls: url.tls, database: 0 }
@@ -119,10 +121,16 @@ export function createCluster(url: RedisUrl, options: TopologyOptions): Topology
     return looking
   }
 
+  /** So long from now at the latest. */
   function lookAgain(ms: number) {
-    if (closed) return
+    const at = performance.now() + ms
+    if (closed || at >= againAt) return
     clearTimeout(again)
-    again = setTimeout(() => locate().catch(() => {}), ms)
+    againAt = at
+    again = setTimeout(() => {
+      againAt = Number.POSITIVE_INFINITY
+      locate().catch(() => {})
+    }, ms)
     again.unref?.()
   }
 
@@ -143,7 +151,7 @@ export function createCluster(url: RedisUrl, options: TopologyOptions): Topology
         primary: node,
         replicas: [],
       }
-      lookAgain(0)
+      lookAgain(MOVED_MS) // others move with it
     }
     return { connection: node.primary, asking }
   }
