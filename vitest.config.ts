@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 /** Run on every topology of Redis: whole requests, and what is decided by scripts. `TEST_TOPOLOGY=cluster npx vitest run test/functions test/shared` runs all of them there. */
 const EVERYWHERE = [
   'test/functions/{audit,cache-complete,config,documents,features,infer,indexes,keys,knowledge,limits,locks}.test.ts',
-  'test/functions/{agent-step,ingest-event,preferences,prompts,queues,realtime,search,services,sessions}.test.ts',
+  'test/functions/{agent-step,ingest-event,preferences,prompts,realtime,search,services,sessions}.test.ts',
   'test/shared/{agents,audit,completions,configuration}/{knowledge,audit,collapse,configuration}.test.ts',
   'test/shared/{datasets,events,features}/{datasets,intake,processor,features}.test.ts',
   'test/shared/{langgraph,inference}/{checkpoint-saver,model-store}.test.ts',
@@ -21,7 +21,7 @@ export default defineConfig({
     reporters: ['default', './test/support/reporter.ts'],
     testTimeout: 20_000,
     hookTimeout: 60_000,
-    maxWorkers: 3, // they mostly wait
+    maxWorkers: 2,
     projects: [
       {
         extends: true,

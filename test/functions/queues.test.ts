@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startApp, type TestApp, unique } from '../support/app.ts'
+import { startQuietRedis } from '../support/redis.ts'
 
+let own: Awaited<ReturnType<typeof startQuietRedis>>
 let app: TestApp
 beforeAll(async () => {
-  app = await startApp({ drains: { kickMs: 5_000, scheduledMs: 5_000 } })
+  own = await startQuietRedis()
+  app = await startApp({ env: { REDIS_URL: own.url }, drains: { kickMs: 5_000, scheduledMs: 5_000 } })
 })
-afterAll(() => app[Symbol.asyncDispose]())
+afterAll(() => app[Symbol.asyncDispose]().finally(own.stop))
 
 const push = async (queue: string, body: unknown) => {
   const reply = await app.send('POST', `/v1/queues/${queue}/jobs`, body)

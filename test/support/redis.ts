@@ -20,6 +20,15 @@ declare module 'vitest' {
 /** The one Redis that all test files of a run share: keep to keys of your own and never flush it. */
 export const testRedisUrl = (): string => inject('redisUrl')
 
+/**
+ * The Redis of `testRedisUrl` where it is of several servers, else one of the test file's own: for what a hub of another file would work on,
+ * as queues are every hub's. Of several servers no such hub runs.
+ */
+export async function startQuietRedis(): Promise<{ url: string; stop(): Promise<unknown> }> {
+  if (inject('topology') === 'single') return startTestRedis()
+  return { url: testRedisUrl(), stop: async () => {} }
+}
+
 /** For a test's own questions: its machine may be busy for longer than the default deadline. */
 export const patient = (redis: Redis): Redis => ({
   ...redis,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, it, type TestContext } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { createRedisResp } from '../../../shared/drivers/redis-resp.ts'
 import { createRedisRest } from '../../../shared/drivers/redis-rest.ts'
 import { createHandlerSecrets } from '../../../shared/events/handler-secrets.ts'
@@ -14,7 +14,13 @@ import { unique } from '../../support/app.ts'
 import { startTestBridge } from '../../support/bridge.ts'
 import { handlerOf } from '../../support/events.ts'
 import { until } from '../../support/hub.ts'
-import { patient, testRedisUrl } from '../../support/redis.ts'
+import { patient, startQuietRedis } from '../../support/redis.ts'
+
+let own: Awaited<ReturnType<typeof startQuietRedis>>
+beforeAll(async () => {
+  own = await startQuietRedis()
+})
+afterAll(() => own.stop())
 
 interface Options {
   driver?: 'resp' | 'rest'
@@ -26,7 +32,7 @@ async function start(
   { onTestFinished }: Pick<TestContext, 'onTestFinished'>,
   { driver = 'resp', handlers, leaseMs = 10_000 }: Options,
 ) {
-  const url = testRedisUrl()
+  const { url } = own
   const bridge = driver === 'rest' ? await startTestBridge({ redisUrl: url }) : undefined
   if (bridge) onTestFinished(bridge.close)
   const redis = patient(bridge ? createRedisRest(bridge) : createRedisResp({ url }))
