@@ -17,8 +17,8 @@ interface Shard {
 
 interface Node {
   place: Place
-  /** Both open at their first use. */
   primary: Connection
+  /** Opens at its first use. */
   replica: Connection
 }
 
@@ -80,9 +80,7 @@ export function createCluster(url: RedisUrl, options: TopologyOptions): Topology
     const reason = failure instanceof RedisUnavailableError ? (failure.cause ?? failure) : failure
     throw new RedisUnavailableError(
       `No node of the Redis Cluster at ${names} answers: ${(reason as Error).message}`,
-      {
-        cause: failure,
-      },
+      { cause: failure },
     )
   }
 
@@ -111,7 +109,7 @@ export function createCluster(url: RedisUrl, options: TopologyOptions): Topology
     }
   }
 
-  /** Every primary that was connected to is there. */
+  /** Every primary is there, or is being greeted for the first time. */
   const isWhole = () => primaries.every(({ primary }) => primary.primary.ready || !primary.primary.place)
 
   const locate = () => {

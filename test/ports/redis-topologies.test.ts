@@ -45,6 +45,23 @@ async function callsOf(command: string, node: { command(...words: string[]): Pro
   return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(info)?.[1] ?? 0)
 }
 
+async function staleReads(servers: LocalSentinel | LocalCluster) {
+  const redis = open(servers.url)
+  await redis.wave([['SET', 'old', 'enough']], SLOW)
+  const replicas = (await servers.roles()).filter(({ role }) => role === 'replica')
+  const asked = () => Promise.all(replicas.map(({ node }) => callsOf('get', node)))
+  const before = await asked()
+  await redis.wave([['GET', 'old']])
+  expect(await asked()).toEqual(before)
+  // The first one only opens the connection.
+  await vi.waitFor(async () => {
+    expect(await redis.wave([['GET', 'old']], { stale: true })).toEqual(['enough'])
+    expect(await asked()).not.toEqual(before)
+  }, SOON)
+  // What a replica must not do, the primary does.
+  expect(await redis.wave([['INCR', 'n']], { stale: true })).toEqual([1])
+}
+
 describe('behind Sentinel', () => {
   let servers: LocalSentinel
   beforeAll(async () => {
@@ -52,22 +69,8 @@ describe('behind Sentinel', () => {
   })
   afterAll(() => servers.stop())
 
-  test('the primary answers, and a replica where a caller takes what is a moment old', async () => {
-    const redis = open(servers.url)
-    await redis.wave([['SET', 'old', 'enough']], SLOW)
-    const replicas = (await servers.roles()).filter(({ role }) => role === 'replica')
-    const asked = () => Promise.all(replicas.map(({ node }) => callsOf('get', node)))
-    const before = await asked()
-    await redis.wave([['GET', 'old']])
-    expect(await asked()).toEqual(before)
-    // The first one only opens the connection.
-    await vi.waitFor(async () => {
-      expect(await redis.wave([['GET', 'old']], { stale: true })).toEqual(['enough'])
-      expect(await asked()).not.toEqual(before)
-    }, SOON)
-    // What a replica must not do, the primary does.
-    expect(await redis.wave([['INCR', 'n']], { stale: true })).toEqual([1])
-  })
+  test('the primary answers, and a replica where a caller takes what is a moment old', () =>
+    staleReads(servers))
 
   test('a failover is followed, by subscriptions too', async () => {
     const redis = open(servers.url)
@@ -201,18 +204,7 @@ describe('on Cluster', () => {
       const ranges = (await servers.nodes[0]!.command('CLUSTER', 'SLOTS')) as unknown[][]
       expect(ranges.map((range) => range.length)).toEqual([4, 4, 4])
     }, SOON)
-    const redis = open(servers.url)
-    await redis.wave([['SET', 'old', 'enough']], SLOW)
-    const replicas = (await servers.roles()).filter(({ role }) => role === 'replica')
-    const asked = () => Promise.all(replicas.map(({ node }) => callsOf('get', node)))
-    const before = await asked()
-    await redis.wave([['GET', 'old']])
-    expect(await asked()).toEqual(before)
-    await vi.waitFor(async () => {
-      expect(await redis.wave([['GET', 'old']], { stale: true })).toEqual(['enough'])
-      expect(await asked()).not.toEqual(before)
-    }, SOON)
-    expect(await redis.wave([['INCR', 'n']], { stale: true })).toEqual([1])
+    await staleReads(servers)
   })
 
   test('what a wave begins waits for what promises to look after it', async () => {
