@@ -22,6 +22,8 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
+    // Named at the end of the run (test/support/reporter.ts): most wait for processes that share two cores.
+    retry: process.env.CI ? 1 : 0,
     projects: [
       {
         extends: true,

@@ -5,7 +5,14 @@ import { launchRedis } from './launch-redis.ts'
 import { PortTakenError, startRedis } from './run-redis.ts'
 import { keptPrimary, NAME, sentinelConf } from './sentinel-conf.ts'
 import { type NodeRole, type Plan, startTopology, type TopologyOptions } from './topology.ts'
-import { createNode, startAll, stopAll, type TopologyNode, waitFor } from './topology-node.ts'
+import {
+  createNode,
+  type NodeConnection,
+  startAll,
+  stopAll,
+  type TopologyNode,
+  waitFor,
+} from './topology-node.ts'
 
 export interface SentinelOptions extends TopologyOptions {
   /** Silence after which a sentinel takes a server for dead. Milliseconds, default 1,000. */
@@ -91,13 +98,16 @@ async function launch(options: SentinelOptions, plan: Plan, directory: string): 
     }),
   )
 
-  /** Of whom most agreed on last; a sentinel that was away may be behind. */
+  /**
+   * Of whom most agreed on last; a sentinel that was away may be behind. Between a promotion and its end, `MASTER` has the new epoch
+   * and the old address: the address comes from the question that clients ask.
+   */
   async function askSentinels(): Promise<number> {
-    const views = await Promise.allSettled(sentinels.map((one) => one.command('SENTINEL', 'MASTER', NAME)))
-    const answers = views.flatMap((view) => (view.status === 'fulfilled' ? [fields(view.value)] : []))
-    const latest = answers.sort((a, b) => Number(b['config-epoch']) - Number(a['config-epoch']))[0]
+    const views = await Promise.allSettled(sentinels.map((one) => one.ask(viewOf)))
+    const answers = views.flatMap((view) => (view.status === 'fulfilled' ? [view.value] : []))
+    const latest = answers.sort((a, b) => b.epoch - a.epoch)[0]
     if (!latest) throw new Error('No sentinel answers')
-    return Number(latest.port)
+    return latest.port
   }
 
   async function stop() {
@@ -128,6 +138,15 @@ async function launch(options: SentinelOptions, plan: Plan, directory: string): 
       ...sentinels.map((node) => ({ node, role: node.pid ? ('sentinel' as const) : ('down' as const) })),
     ],
   }
+}
+
+async function viewOf(client: NodeConnection): Promise<{ epoch: number; port: number }> {
+  const [primary, address] = await Promise.all([
+    client.sendCommand(['SENTINEL', 'MASTER', NAME]),
+    client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME]),
+  ])
+  const epoch = Number(fields(primary)['config-epoch'])
+  return { epoch, port: Number((address as unknown as string[])[1]) }
 }
 
 function isWhole(sentinel: TopologyNode): Promise<boolean> {

@@ -1,7 +1,8 @@
--- Claims entries that nobody works on: those whose wait for another attempt is over, and those of consumers that died.
+-- Claims entries that nobody works on: those whose wait for another attempt is over, those of consumers that died, and the consumer's
+-- own that it does not say it works on: the reply that brought them was lost.
 -- KEYS: 1 stream · 2 failures
 -- ARGV: 1 group · 2 consumer · 3 consumer who holds what waits · 4 idle ms at which what waits is due
---       5 idle ms after which a consumer is taken for dead · 6 most entries
+--       5 idle ms after which a consumer is taken for dead (0: all others are, by who holds the lease) · 6 most entries
 -- Returns: a list of {id, fields, deliveries, failures}.
 local most = tonumber(ARGV[6])
 local claimed = {}
@@ -29,10 +30,11 @@ for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   for i = 1, #info, 2 do
     consumer[info[i]] = info[i + 1]
   end
-  if consumer.name ~= ARGV[2] and consumer.name ~= ARGV[3] then
+  local isSelf = consumer.name == ARGV[2]
+  if consumer.name ~= ARGV[3] and not (isSelf and ARGV[5] == '0') then
     if consumer.pending > 0 then
       claim(consumer.name, ARGV[5])
-    elseif consumer.idle > 3600000 then -- it died with nothing in hand
+    elseif consumer.idle > 3600000 and not isSelf then -- it died with nothing in hand
       redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
     end
   end

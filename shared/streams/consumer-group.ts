@@ -113,8 +113,13 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
     let clientId: number | undefined
     let swept = Number.NEGATIVE_INFINITY
     let reading = true
+    /** The reply to a read was lost: Redis may have given us what we do not know of. */
+    let isReplyLost = false
 
     async function read() {
+      // Before what comes after it.
+      if (isReplyLost) worker.accept(await ledger.given(2 * capacity))
+      isReplyLost = false
       const room = capacity - worker.size
       // A half at least: reading one entry at a time costs more than the entry.
       if (room < capacity / 2) return worker.bell.sleep(1_000, over)
@@ -122,7 +127,9 @@ export function createConsumerGroup(options: ConsumerGroupOptions) {
       const asked = send(from, ['CLIENT', 'ID'], { near: stream }).then((id) => {
         clientId = id as number
       })
+      isReplyLost = true
       const [entries] = await Promise.all([ledger.read(from, room, BLOCK_MS), asked.catch(() => {})])
+      isReplyLost = false
       worker.accept(entries)
     }
 

@@ -85,6 +85,17 @@ export function createGroupLedger({ redis, stream, group, consumer }: GroupLedge
       return toDeliveries(reply)
     },
 
+    /** Entries that were given to this consumer and not yet settled: also those whose reply was lost. */
+    async given(most: number): Promise<Delivery[]> {
+      const [reply] = await ask([
+        ['XREADGROUP', 'GROUP', group, consumer, 'COUNT', most, 'STREAMS', stream, '0'],
+      ])
+      const entries = entriesOf(reply).filter(([, fields]) => fields !== null)
+      if (entries.length === 0) return []
+      const [counts] = await ask([['HMGET', failures, ...entries.map(([id]) => id)]])
+      return entries.map((entry, at) => toDelivery(entry, Number((counts as Reply[])[at] ?? 0)))
+    },
+
     /** Entries that are due again, or that a consumer silent for `idleMs` leaves behind. */
     async claim(idleMs: number, most: number): Promise<Delivery[]> {
       const [reply] = await ask([claimCall(idleMs, most)])
@@ -179,10 +190,12 @@ function toDelivery([id, flat]: Entry, failures = 0, takeovers = 0): Delivery {
   return { id, fields: Object.fromEntries(pairs), failures, takeovers }
 }
 
-function toDeliveries(reply: Reply | undefined): Delivery[] {
+function entriesOf(reply: Reply | undefined): Entry[] {
   const [ofStream] = (reply ?? []) as [string, Entry[]][]
-  return (ofStream?.[1] ?? []).map((entry) => toDelivery(entry))
+  return ofStream?.[1] ?? []
 }
+
+const toDeliveries = (reply: Reply | undefined) => entriesOf(reply).map((entry) => toDelivery(entry))
 
 const toClaimed = (reply: Reply | undefined): Delivery[] =>
   (reply as unknown as [string, string[], number, number][])

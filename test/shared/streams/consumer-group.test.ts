@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, type TestContext } from 'vitest'
 import { createRedisResp } from '../../../shared/drivers/redis-resp.ts'
 import { createRedisRest } from '../../../shared/drivers/redis-rest.ts'
+import { RedisTimeoutError } from '../../../shared/errors.ts'
 import { streamKeys } from '../../../shared/keys.ts'
 import type { Redis } from '../../../shared/ports/redis.ts'
 import { type ConsumerGroupOptions, createConsumerGroup } from '../../../shared/streams/consumer-group.ts'
@@ -244,6 +245,39 @@ describe('run', () => {
     await until('it is begun', () => asleep.seen.length === 4)
     await redis.wave([['XCLAIM', stream, 'g', 'another', 0, id!]])
     expect(String(await heard.promise)).toContain('taken the entry over')
+  })
+
+  it('what it was given in a reply that never came is worked on all the same', async (context) => {
+    const { add, run, redis, stream, create } = start(context)
+    await add(...numbers(3))
+    await create({ handle: async () => {} }).create()
+    await redis.wave([['XREADGROUP', 'GROUP', 'g', 'me', 'COUNT', 2, 'STREAMS', stream, '>']])
+    const { seen, handle } = noting()
+    run({ handle, consumer: 'me', claimIdleMs: 200 })
+    await until('all are seen', () => seen.length === 3)
+    expect(seen).toEqual([2, 0, 1])
+  })
+
+  it('a read whose reply is lost loses neither entries nor the order of a key', async (context) => {
+    const { add, run } = start(context)
+    const { wave, ...rest } = createRedisResp({ url: testRedisUrl() })
+    context.onTestFinished(rest.close)
+    let losses = 0
+    const blocking: Redis = {
+      ...rest,
+      async wave(calls, options) {
+        const replies = await wave(calls, options)
+        const isRead = calls.some((call) => 'length' in call && call[0] === 'XREADGROUP')
+        if (!isRead || replies[0] === null || ++losses > 3) return replies
+        throw new RedisTimeoutError('lost')
+      },
+    }
+    const { seen, handle } = noting()
+    run({ blocking, handle, keyOf: () => 'one', prefetch: 10 })
+    await add(...numbers(60))
+    await until('all are seen', () => seen.length >= 60)
+    expect(seen).toEqual(numbers(60).map(({ n }) => Number(n)))
+    expect(losses).toBeGreaterThan(3)
   })
 
   it('an entry that kills its consumers goes to the dead letters in the end', async (context) => {
