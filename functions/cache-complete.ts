@@ -87,8 +87,9 @@ export function cacheComplete(
       async (c) => {
         const request = c.req.valid('json')
         const directives = readCacheDirectives((name) => c.req.header(name))
-        const call = { claim: c.var.claim, request, directives, defer: c.env.defer }
-        const completed = await complete(call)
+        const { claim, requestId } = c.var
+        const call = { claim, request, directives, defer: c.env.defer, requestId }
+        const completed = await complete({ ...call, endpoint: 'chat.completions' })
         return request.stream ? renderStream(c, completed, request) : renderJson(c, completed)
       },
     )

@@ -2,6 +2,7 @@ import { agentStep } from './agent-step.ts'
 import { ask } from './ask.ts'
 import { cacheComplete } from './cache-complete.ts'
 import { embed } from './embed.ts'
+import { face } from './face.ts'
 import { features } from './features.ts'
 import { gateway } from './gateway.ts'
 import { infer } from './infer.ts'
@@ -32,5 +33,6 @@ export const table = {
   prompts,
   usage,
   realtime,
+  face,
   gateway,
 }

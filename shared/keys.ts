@@ -47,6 +47,21 @@ export function budgetKeys(tenant: string) {
 export const usageKey = (tenant: string, metric: string, day: string) =>
   `${prefix(tenant)}usage:${metric}:${day}`
 
+/** Hash: counters of the completions of one minute, `<yyyymmddhhmm>` (UTC). */
+export const trafficKey = (tenant: string, minute: string) => `${prefix(tenant)}traffic:${minute}`
+
+/** How long the counters of a minute are kept: a day. */
+export const TRAFFIC_TTL_SECONDS = 86_400
+
+/** Stream: completions that are over, one entry each; its retention is set by the environment. */
+export const requestLogKey = (tenant: string) => `${prefix(tenant)}requests`
+
+/** String, JSON: a response of `POST /v1/responses` with what led to it, to be continued. */
+export const responseKey = (tenant: string, id: string) => `${prefix(tenant)}response:${escapeId(id)}`
+
+/** How long a response can be continued: 30 days, as at OpenAI. */
+export const RESPONSE_TTL_SECONDS = 30 * 86_400
+
 /** Hash: alias → where it leads. */
 export const modelRoutesKey = (tenant: string) => `${prefix(tenant)}model-routes`
 

@@ -42,7 +42,9 @@ export function createAskModel({ complete, priceOf }: AskModelOptions) {
     const { caller, tools, signal, defer } = call
     const definitions = [...(tools ?? new Map<string, Tool>()).values()].map(toDefinition)
     const request = { ...call.request, ...(definitions.length > 0 && { tools: definitions }) }
-    const completed = await complete({ claim: { caller }, request, directives: DIRECTIVES, defer })
+    const completed = await complete({
+      ...{ claim: { caller }, request, directives: DIRECTIVES, defer, endpoint: 'agent' },
+    })
     const { choices, usage } = JSON.parse(await readCompleted(completed, signal))
     const { content = null, tool_calls: calls } = choices?.[0]?.message ?? {}
     const tokens = completed.kind === 'hit' ? undefined : readTokenUsage(usage)

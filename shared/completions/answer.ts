@@ -22,6 +22,8 @@ export interface Answer {
   readonly open: boolean
   /** Resolves at the first piece, or to the failure that came before it. */
   readonly started: Promise<HubError | undefined>
+  /** Resolves when nothing more comes: to the failure where it is not whole. */
+  readonly over: Promise<HubError | undefined>
   /**
    * Starts to fill it. A second attempt (the first one's maker died) goes on where its text begins with the text that
    * is here already; else readers that hold nothing start over and the others end in `stream_interrupted`.
@@ -51,6 +53,7 @@ export function createAnswer(onIdle: () => void): Answer {
   let open = true
   let ended: { error?: HubError } | undefined
   const started = Promise.withResolvers<HubError | undefined>()
+  const over = Promise.withResolvers<HubError | undefined>()
   let changed = Promise.withResolvers<void>()
   const positions = new Set<{ at: number; epoch: number }>()
 
@@ -87,6 +90,7 @@ export function createAnswer(onIdle: () => void): Answer {
       return open
     },
     started: started.promise,
+    over: over.promise,
     begin() {
       if (pieces.length === 0) return { push: append, end() {} }
       const texts = pieces.map((piece) => (piece.form === 'chunk' ? plainText(piece.data) : undefined))
@@ -133,12 +137,14 @@ export function createAnswer(onIdle: () => void): Answer {
       ended = {}
       open = false
       started.resolve(undefined)
+      over.resolve(undefined)
       notify()
     },
     fail(error) {
       ended ??= { error }
       open = false
       started.resolve(error)
+      over.resolve(ended.error)
       notify()
     },
     async room() {

@@ -2,7 +2,7 @@ import type { Claim } from '../admission.ts'
 import type { CacheRoom } from '../cache-room.ts'
 import { HubError, RedisUnavailableError, toHubError } from '../errors.ts'
 import { COMPLETION_TTL_SECONDS, cacheStatsKey } from '../keys.ts'
-import type { Meter } from '../metering/meter.ts'
+import type { Meter, Settled } from '../metering/meter.ts'
 import type { Tally } from '../metering/tally.ts'
 import type { Usage } from '../metering/usage.ts'
 import type { ChatTarget } from '../ports/chat.ts'
@@ -15,6 +15,7 @@ import { type CacheDirectives, readCacheDirectives } from './cache-directives.ts
 import type { Collapse } from './collapse.ts'
 import { type CompletionEntry, decodeEntry, encodeEntry, toEntry } from './completion-entry.ts'
 import type { CompletionRequest, Look, Looked } from './completion-look.ts'
+import type { CompletionRecord, Endpoint, Observe, Verdict } from './completion-record.ts'
 import { createPatience } from './patience.ts'
 import { readCompleted } from './read-completed.ts'
 import type { Run, SharedCall } from './run.ts'
@@ -25,6 +26,9 @@ export interface CompletionCall {
   directives: CacheDirectives
   /** Keeps the runtime alive for work that the caller does not wait for. */
   defer(work: Promise<unknown>): void
+  /** For the record. */
+  endpoint: Endpoint
+  requestId?: string
 }
 
 export type Completed = {
@@ -48,11 +52,21 @@ export interface CompletionsOptions {
     /** Decides where the guard is not sure. */
     judgeModel?: string
   }
+  observe?: Observe
   /** 503 while Redis is away, instead of answering past the cache. */
   refuseWhenAway: boolean
 }
 
-type Verdict = 'hits' | 'misses' | 'collapsed' | 'bypassed'
+type Counter = 'hits' | 'misses' | 'collapsed' | 'bypassed'
+
+/** What is known of a completion before it is over. */
+type Begun = Omit<CompletionRecord, 'totalMs' | 'status' | 'cost' | 'saved' | 'savedTokens'> & {
+  /** `performance.now()` */
+  since: number
+}
+type End = Partial<
+  Pick<CompletionRecord, 'status' | 'errorCode' | 'tokens' | 'cost' | 'saved' | 'savedTokens'>
+>
 
 const NAME = 'redis-ai-hub'
 
@@ -61,13 +75,46 @@ const JUDGE_MS = 5_000
 
 /** Completions through the cache: an equal call is answered from Redis, equal running calls share one provider call. */
 export function createCompletions(options: CompletionsOptions) {
-  const { look, collapse, room, meter, usage, tally, clock, semantic } = options
+  const { look, collapse, room, meter, usage, tally, clock, semantic, observe } = options
 
-  return async function complete(asked: CompletionCall): Promise<Completed> {
+  return complete
+
+  async function complete(asked: CompletionCall): Promise<Completed> {
+    const begun = begin(asked)
+    try {
+      return await answer(asked, begun)
+    } catch (error) {
+      const { status, code } = toHubError(error)
+      if (status !== 401) finish(begun, asked.defer, { status, errorCode: code })
+      throw error
+    }
+  }
+
+  function begin({ claim, request, endpoint, requestId }: CompletionCall): Begun {
+    const { tenant, keyId } =
+      'caller' in claim ? claim.caller : { tenant: claim.key.tenant, keyId: claim.key.id }
+    return {
+      ...{ tenant, keyId, requestId, endpoint, request, model: request.model },
+      streamed: request.stream === true,
+      verdict: 'none',
+      startedAt: clock.now(),
+      since: performance.now(),
+    }
+  }
+
+  function finish({ since, ...begun }: Begun, defer: CompletionCall['defer'], end: End) {
+    const totalMs = performance.now() - since
+    const zeros = { status: 200, cost: 0, saved: 0, savedTokens: 0 }
+    const work = observe?.({ ...begun, totalMs, ...zeros, ...end })
+    if (work) defer(work)
+  }
+
+  async function answer(asked: CompletionCall, begun: Begun): Promise<Completed> {
     const { directives, defer } = asked
     const patience = createPatience()
     const looked = await look(asked, patience)
     const { tenant, caller, keys, route, found } = looked
+    begun.target = `${route.target.provider}/${route.target.model}`
 
     const away = found instanceof Error
     if (away && options.refuseWhenAway) {
@@ -94,10 +141,11 @@ export function createCompletions(options: CompletionsOptions) {
     }
     if (directives.onlyIfCached) throw notCached()
 
-    const call = callOf(looked)
+    const { call, settled } = callOf(looked)
     if (!directives.read || old) {
       const run = collapse.alone(call, patience, directives.write ? keys : undefined)
-      return answered(run, 'misses', directives.write ? 'fwd=request; stored' : 'fwd=request')
+      const status = directives.write ? 'fwd=request; stored' : 'fwd=request'
+      return answered(run, 'misses', status, 'request')
     }
     const joined = await collapse.join(keys, call, patience, {
       away,
@@ -106,7 +154,7 @@ export function createCompletions(options: CompletionsOptions) {
     if (joined.kind === 'hit') {
       const stored = decodeEntry(joined.entry)
       if (stored) return hit(stored)
-      return answered(collapse.alone(call, patience, keys), 'misses', 'fwd=miss; stored')
+      return answered(collapse.alone(call, patience, keys), 'misses', 'fwd=miss; stored', 'miss')
     }
     const { run } = joined
     if (entry && stale) {
@@ -115,24 +163,40 @@ export function createCompletions(options: CompletionsOptions) {
     }
     if (joined.collapsed) {
       recordUse(route.name)
-      return answered(run, 'collapsed', 'fwd=miss; collapsed')
+      return answered(run, 'collapsed', 'fwd=miss; collapsed', 'collapsed')
     }
-    if (!joined.shared) return answered(run, 'bypassed', 'fwd=bypass')
+    if (!joined.shared) return answered(run, 'bypassed', 'fwd=bypass', 'bypass')
     defer(room.look())
-    return answered(run, 'misses', room.free() ? 'fwd=miss; stored' : 'fwd=miss')
+    return answered(run, 'misses', room.free() ? 'fwd=miss; stored' : 'fwd=miss', 'miss')
 
     function hit(entry: CompletionEntry, detail = 'exact'): Completed {
       count('hits', entry.tokens)
       recordUse(entry.model, entry.cost)
       const ageSeconds = Math.max(0, Math.floor(clock.now() / 1000) - entry.timestamp)
       const ttl = entry.ttlSeconds - ageSeconds
+      begun.verdict = detail === 'exact' ? 'exact' : detail === 'stale-if-error' ? 'stale' : 'semantic'
+      begun.target = entry.model
+      begun.response = entry.response
+      begun.firstMs = performance.now() - begun.since
+      finish(begun, defer, { saved: entry.cost, savedTokens: entry.tokens })
       return { kind: 'hit', entry, ageSeconds, headers: headersOf(`hit; ttl=${ttl}; detail=${detail}`) }
     }
 
-    function answered({ answer, done }: Run, verdict: Verdict, status: string): Completed {
+    function answered({ answer, done }: Run, counter: Counter, status: string, verdict: Verdict): Completed {
       defer(question ? done.then(() => remember(question)) : done)
-      count(verdict)
+      count(counter)
+      begun.verdict = verdict
+      if (observe) defer(watch(answer))
       return { kind: 'answer', answer, headers: headersOf(status) }
+    }
+
+    async function watch({ started, over }: Answer) {
+      void started.then((failure) => {
+        if (!failure) begun.firstMs = performance.now() - begun.since
+      })
+      const failure = await over
+      const end = failure && { status: failure.status, errorCode: failure.code }
+      finish(begun, defer, { ...end, ...(await settled()) }) // nothing where another one's call served it
     }
 
     function questionOf({ request }: Looked): SemanticQuestion | undefined {
@@ -151,10 +215,8 @@ export function createCompletions(options: CompletionsOptions) {
       const { claim } = asked
       const request = judgeRequest(semantic.judgeModel!, first, second)
       const completed = await complete({
-        claim,
-        request,
+        ...{ claim, request, defer, endpoint: 'judge', requestId: asked.requestId },
         directives: readCacheDirectives(() => undefined),
-        defer,
       })
       return isYes(await readCompleted(completed, AbortSignal.timeout(JUDGE_MS)))
     }
@@ -163,8 +225,8 @@ export function createCompletions(options: CompletionsOptions) {
       return { ...looked.headers, 'Cache-Status': `${NAME}; ${status}` }
     }
 
-    function count(verdict: Verdict, savedTokens = 0) {
-      const counts: Record<string, number> = { [verdict]: 1 }
+    function count(counter: Counter, savedTokens = 0) {
+      const counts: Record<string, number> = { [counter]: 1 }
       if (savedTokens > 0) counts.saved_tokens = savedTokens
       deferMaybe(tally.add(cacheStatsKey(tenant), counts))
     }
@@ -178,21 +240,22 @@ export function createCompletions(options: CompletionsOptions) {
       if (work) defer(work)
     }
 
-    function callOf({ request }: Looked): SharedCall {
+    function callOf({ request }: Looked): { call: SharedCall; settled(): Promise<Settled> | undefined } {
       let answeredBy = route.target
       const onTarget = (target: ChatTarget) => {
         answeredBy = target
+        begun.target = `${target.provider}/${target.model}`
       }
-      const { hold, open } = meter({
+      const metered = meter({
         ...{ caller, request, defer, target: route.target },
         answeredBy: () => answeredBy,
         open: (signal) => route.call(request, { signal, defer, onTarget }),
       })
-      return {
+      const call: SharedCall = {
+        ...{ hold: metered.hold, open: metered.open },
         form: request.stream ? 'chunk' : 'completion',
-        hold,
-        open,
         store(response) {
+          begun.response = response
           if (!directives.write || !room.free()) return undefined
           // Entries of one moment do not all expire in one moment.
           const jittered = () => Math.round(COMPLETION_TTL_SECONDS * (1 - Math.random() * 0.1))
@@ -202,6 +265,7 @@ export function createCompletions(options: CompletionsOptions) {
           return { entry: encodeEntry(entry), ttlMs: (ttlSeconds + route.staleIfErrorSeconds) * 1000 }
         },
       }
+      return { call, settled: () => metered.settled }
     }
   }
 }

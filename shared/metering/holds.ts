@@ -72,12 +72,12 @@ export function createHolds({ limits, budgets, usage, clock }: HoldsOptions) {
       }
     },
 
-    /** Counts what it really used, by the price of who answered; to be deferred. */
+    /** Counts what it really used, by the price of who answered; to be deferred. Returns what it cost, in USD. */
     async settle(
       { caller, target }: Pick<HoldCall, 'caller' | 'target'>,
       held: Held | undefined,
       tokens: TokenUsage | undefined,
-    ): Promise<void> {
+    ): Promise<number> {
       const { tenant, keyId } = caller
       const cost = tokens ? costOf(tokens, target.price) : 0
       await Promise.all([
@@ -86,6 +86,7 @@ export function createHolds({ limits, budgets, usage, clock }: HoldsOptions) {
         // A negative difference takes what the estimate fell short of.
         held && limits.giveBack(held.tokens, totalOf(held.estimate) - (tokens ? totalOf(tokens) : 0)),
       ])
+      return cost
     },
   }
 }

@@ -15,6 +15,13 @@ export interface MeteredCall {
   defer(work: Promise<unknown>): void
 }
 
+/** What a provider's call came to. */
+export interface Settled {
+  tokens?: TokenUsage
+  /** USD */
+  cost: number
+}
+
 export interface MeterOptions {
   holds: Holds
   countTokens: CountTokens
@@ -37,13 +44,19 @@ export interface Metered {
   hold(): Promise<void>
   /** Makes the call and counts what it really used, however it ended. */
   open(signal: AbortSignal): AsyncIterable<string>
+  /** There once the call has ended. */
+  readonly settled: Promise<Settled> | undefined
 }
 
 /** Wraps providers' calls in token limits, budgets and usage. */
 export function createMeter({ holds, countTokens }: MeterOptions) {
   return function metered(call: MeteredCall): Metered {
     let held: Held | undefined
+    let settled: Promise<Settled> | undefined
     return {
+      get settled() {
+        return settled
+      },
       async hold() {
         held = await holds.hold({ ...call, estimate: () => estimateAtMost(call.request) })
       },
@@ -61,16 +74,23 @@ export function createMeter({ holds, countTokens }: MeterOptions) {
             yield data
           }
         } finally {
-          call.defer(settle(call, held, sent, stated))
+          settled = settle(call, held, sent, stated)
+          call.defer(settled)
         }
       },
     }
   }
 
-  async function settle(call: MeteredCall, held: Held | undefined, sent: Sent, stated?: TokenUsage) {
+  async function settle(
+    call: MeteredCall,
+    held: Held | undefined,
+    sent: Sent,
+    stated?: TokenUsage,
+  ): Promise<Settled> {
     const { caller, request } = call
     const tokens = stated ?? (sent.size > 0 ? await estimated(request, sent) : undefined)
-    await holds.settle({ caller, target: call.answeredBy() }, held, tokens)
+    const cost = await holds.settle({ caller, target: call.answeredBy() }, held, tokens)
+    return { tokens, cost }
   }
 
   /** Also of an answer that broke off: the provider charges for what it sent. What was not kept is taken to be like what was. */

@@ -120,7 +120,9 @@ export function createAsk({
     // Admitted above: its limits are not to count twice, and its scope is this function's.
     // An answer to a question like this one may rest on other sources: only the same prompt is served again.
     const exact = { ...directives, semantic: undefined }
-    const completed = await complete({ claim: { caller }, request: asked, directives: exact, defer })
+    const completed = await complete({
+      ...{ claim: { caller }, request: asked, directives: exact, defer, endpoint: 'ask' },
+    })
     const conclude = async (response: string) => {
       const alive = await current(index, sources, signal)
       const reply = toReply(response, alive)

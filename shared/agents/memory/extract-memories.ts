@@ -40,7 +40,7 @@ export function createExtractMemories({
     if (text === '') return []
     const directives = readCacheDirectives(() => undefined)
     const completed = await complete({
-      ...{ claim: { caller }, directives, defer },
+      ...{ claim: { caller }, directives, defer, endpoint: 'memory' },
       request: extractRequest(call.model, text),
     })
     const facts = readFacts(await readCompleted(completed, signal), text)
