@@ -61,12 +61,33 @@ export function toHubError(error: unknown, more: Pick<HubErrorOptions, 'personal
       ...more,
     })
   }
+  const refusal = error instanceof RedisReplyError ? REFUSALS[error.code] : undefined
+  if (refusal) {
+    const message = `Redis ${refusal}. Try again when its operator has mended it.`
+    return new HubError({
+      code: 'redis_refuses',
+      status: 503,
+      message,
+      retryAfterSeconds: 10,
+      cause: error,
+      ...more,
+    })
+  }
   return new HubError({
     code: 'internal_error',
     status: 500,
     message: 'Something failed inside the hub.',
     cause: error,
   })
+}
+
+/** Of a server that is there and takes no writes, or nothing yet: nothing was done. */
+const REFUSALS: Record<string, string> = {
+  OOM: 'is full and may evict nothing',
+  MISCONF: 'cannot save to its disk, and takes no writes',
+  NOREPLICAS: 'has too few replicas, and takes no writes',
+  READONLY: 'is a replica, and takes no writes',
+  LOADING: 'still loads its data',
 }
 
 /** Whether the same may succeed later: limits, servers that are away, and whatever nobody foresaw. */
