@@ -26,7 +26,7 @@ const json = <Schema extends z.ZodType>(schema: Schema) =>
 
 const usd = z.number().nonnegative()
 
-/** Everything the hub reads from its environment; the README's table is made from it. */
+/** Everything the hub reads from its environment; the table of infra/docs/configuration.md is made from it. */
 export const Env = z
   .object({
     PORT: z.coerce.number().int().min(0).max(65_535).default(8787).describe('Port of the Node server.'),
@@ -192,6 +192,27 @@ export const Env = z
       ),
     HUB_INFERENCE_TIMEOUT_SECONDS: seconds.default(30).describe('Longest run of a model.'),
     HUB_USAGE_DAYS: z.coerce.number().int().min(1).default(90).describe('How long usage is kept, in days.'),
+    HUB_REQUEST_LOG: z
+      .enum(['on', 'off'])
+      .default('on')
+      .describe('Keeps an entry of each completion for `GET /v1/requests`.'),
+    HUB_REQUEST_LOG_CONTENT: z
+      .enum(['on', 'off'])
+      .default('off')
+      .describe('Messages and answers too; a caller refuses with `x-hub-log-content: off`.'),
+    HUB_REQUEST_LOG_DAYS: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(3_650)
+      .default(7)
+      .describe('How long the request log is kept, in days.'),
+    HUB_REQUEST_LOG_MOST: z.coerce
+      .number()
+      .int()
+      .min(100)
+      .default(10_000)
+      .describe('About how many entries of a tenant it keeps: the latest.'),
     HUB_AUDIT_DAYS: z.coerce
       .number()
       .int()

@@ -25,9 +25,12 @@ export function scriptsModule(): string {
   return `// Made from shared/scripts/*.lua by \`npm run generate\`. Do not edit.\nimport type { Script } from './ports/redis.ts'\n\n${scripts.join('\n')}`
 }
 
-/** README.md with its tables made anew. */
-export function readme(): string {
-  const text = readFileSync(new URL('README.md', root), 'utf8')
+/** Where the tables of the environment and of providers are. */
+export const CONFIGURATION = 'infra/docs/configuration.md'
+
+/** That page with its tables made anew. */
+export function configurationPage(): string {
+  const text = readFileSync(new URL(CONFIGURATION, root), 'utf8')
   return replaceBetween(
     replaceBetween(text, 'environment', environmentTable()),
     'providers',
@@ -59,12 +62,13 @@ function providersTable(): string {
 
 function replaceBetween(text: string, name: string, content: string): string {
   const pattern = new RegExp(`(<!-- ${name}:[^>]*-->\\n)[^]*?(<!-- /${name} -->)`)
-  if (!pattern.test(text)) throw new Error(`README.md has no <!-- ${name}: … --> and <!-- /${name} -->`)
+  if (!pattern.test(text))
+    throw new Error(`${CONFIGURATION} has no <!-- ${name}: … --> and <!-- /${name} -->`)
   return text.replace(pattern, (_, start, end) => `${start}\n${content}\n\n${end}`)
 }
 
 if (import.meta.main) {
-  writeFileSync(new URL('README.md', root), readme())
+  writeFileSync(new URL(CONFIGURATION, root), configurationPage())
   writeFileSync(new URL('shared/scripts.generated.ts', root), scriptsModule())
   // It loads the whole hub, which needs the scripts.
   const { clientRoutes } = await import('./generate-client.ts')

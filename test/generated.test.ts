@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { readme, scriptsModule } from '../infra/generate.ts'
+import { CONFIGURATION, configurationPage, scriptsModule } from '../infra/generate.ts'
 import { clientRoutes } from '../infra/generate-client.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '..')
 it.each([
   ['shared/scripts.generated.ts', scriptsModule],
   ['infra/client/routes.generated.ts', clientRoutes],
-  ['README.md', readme],
+  [CONFIGURATION, configurationPage],
 ])('%s is fresh: npm run generate', async (file, make) => {
   expect(readFileSync(join(root, file), 'utf8')).toBe(await make())
 })

@@ -48,7 +48,7 @@ export function toRuntimeError(reply: ErrorReply, asked: 'store' | 'run'): Error
   const { message } = reply
   if (/unknown command/i.test(message)) {
     return unavailable(
-      'This Redis has no RedisAI: load the module, or give HUB_REDISAI_URL of one that has it. ONNX models need none where ONNX Runtime is deployed too (README, Deploying).',
+      'This Redis has no RedisAI: load the module, or give HUB_REDISAI_URL of one that has it. ONNX models need none where ONNX Runtime is deployed too (infra/docs/deploying.md).',
       reply,
     )
   }

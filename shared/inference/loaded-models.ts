@@ -88,7 +88,7 @@ export function createLoadedModels({
   function runtimeOf(format: ModelFormat): ModelRuntime {
     const runtime = runtimes.find(({ formats }) => formats.includes(format))
     if (runtime) return runtime
-    const message = `No runtime here runs ${format} models. Deploy the Worker or the Lambda that brings ONNX Runtime along (README, Deploying), use the Node server, or set HUB_REDISAI_URL.`
+    const message = `No runtime here runs ${format} models. Deploy the Worker or the Lambda that brings ONNX Runtime along (infra/docs/deploying.md), use the Node server, or set HUB_REDISAI_URL.`
     throw new HubError({ code: 'runtime_unavailable', status: 503, message })
   }
 

@@ -62,10 +62,9 @@ describe('the package', () => {
     expect(stdout.trim()).toBe('true 404')
   })
 
-  it('README’s example has its types, and a wrong one has not', async () => {
-    const [, section = ''] =
-      /^## Client\n([\s\S]*?)^## /m.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? []
-    const [, example = ''] = /```ts\n([\s\S]*?)```/.exec(section) ?? []
+  it('its page’s example has its types, and a wrong one has not', async () => {
+    const page = readFileSync(join(root, 'infra/docs/client.md'), 'utf8')
+    const [, example = ''] = /```ts\n([\s\S]*?)```/.exec(page) ?? []
     expect(example).toContain("from 'redis-ai-hub-client'")
     writeFileSync(join(application, 'readme.ts'), example)
     await check('readme.ts')
