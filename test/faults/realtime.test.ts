@@ -134,7 +134,7 @@ test('readers that take nothing cost a hub no memory and hold nobody up', async 
   expect(late).toEqual(Array.from({ length: MESSAGES }, (_, n) => `${n}`))
 }, 90_000)
 
-describe.each([
+describe.concurrent.each([
   { rim: 'Workers over REST', start: startWorkerHub, over: 'rest' },
   { rim: 'Workers over RESP', start: startWorkerHub, over: 'resp' },
 ] as const)('$rim', ({ start, over }) => {
@@ -178,7 +178,7 @@ describe.each([
   }, 60_000)
 })
 
-test('Lambda hands over what came in its time, and the next call goes on', async () => {
+test.concurrent('Lambda hands over what came in its time, and the next call goes on', async () => {
   await using hub = await startLambdaHub({ REDIS_URL: testRedisUrl() })
   const channel = unique('channel')
   await publish(hub, channel, 1)
