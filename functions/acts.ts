@@ -2,6 +2,7 @@ import type { Context } from 'hono'
 import { routePath } from 'hono/route'
 import type { Admission, Caller } from '../shared/admission.ts'
 import { NAME } from '../shared/keys.ts'
+import { credentialOf } from './credential.ts'
 import type { App } from './deps.ts'
 
 /** An act that is under way. */
@@ -14,7 +15,7 @@ export interface RunningAct {
 /** Records what an admin is about to do; reading is not, unless `reading` says so. Throws 503 `audit_unavailable`, and then nothing may be done. */
 export async function beginAct(
   c: Context<App>,
-  { tenant, keyId }: Caller,
+  { tenant, keyId }: Pick<Caller, 'tenant' | 'keyId'>,
   { reading = false } = {},
 ): Promise<void> {
   if ((!reading && ['GET', 'HEAD', 'OPTIONS'].includes(c.req.method)) || c.var.act) return
@@ -42,7 +43,7 @@ export function endAct(c: Context<App>): void {
 
 /** For what only an admin may ask for on a route of others. Throws 403. */
 export async function admitAdmin(c: Context<App>, admission: Admission): Promise<void> {
-  const { caller } = await admission.admit(admission.claim(c.req.header('authorization')), 'admin')
+  const { caller } = await admission.admit(admission.claim(credentialOf(c)), 'admin')
   await beginAct(c, caller)
 }
 

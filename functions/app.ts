@@ -1,16 +1,20 @@
-import { Hono, type MiddlewareHandler } from 'hono'
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import { requestId } from 'hono/request-id'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { HubError, toHubError } from '../shared/errors.ts'
+import { toMessagesFailure } from '../shared/messages/messages-failure.ts'
 import { withoutSessionIds } from '../shared/sessions/session-id.ts'
+import { dashboardSession } from './credential.ts'
 import type { App, Deps } from './deps.ts'
 import { health } from './health.ts'
 import { table } from './index.ts'
 import { describeApp } from './openapi.ts'
 
 export interface AppOptions {
+  /** Told of every request, around all else. */
+  observe?: MiddlewareHandler<App>
   /** Names of the table; all of them by default. */
   functions?: readonly string[]
   /** No admin key: serve loopback only, and no page of another site. */
@@ -22,8 +26,8 @@ export interface AppOptions {
 
 /** All chosen functions as one Hono app. Throws when a name is not in the table. */
 export function createApp(
-  deps: Deps,
-  { functions = Object.keys(table), localOnly, maxBodyBytes, maxModelBytes }: AppOptions,
+  deps: Omit<Deps, 'hub'>,
+  { observe, functions = Object.keys(table), localOnly, maxBodyBytes, maxModelBytes }: AppOptions,
 ) {
   const app = new Hono<App>()
     .onError((error, c) => {
@@ -37,17 +41,20 @@ export function createApp(
           cause: shown.cause,
         })
       }
-      return c.json(shown, shown.status as ContentfulStatusCode, shown.headers)
+      return reply(c, shown)
     })
     .notFound((c) => {
       const message = `There is no ${c.req.method} ${withoutSessionIds(c.req.path)} here. GET /openapi.json lists every route.`
-      return c.json(new HubError({ code: 'not_found', status: 404, message }), 404)
+      return reply(c, new HubError({ code: 'not_found', status: 404, message }))
     })
     .use(requestId())
+  if (observe) app.use(observe)
+  app
     .use((c, next) => {
       c.set('audit', deps.audit)
       return next()
     })
+    .use(dashboardSession(deps.dashboardSessions))
     .use(bounded(maxBodyBytes, maxModelBytes))
   if (localOnly) {
     app.use(async (c, next) => {
@@ -56,20 +63,34 @@ export function createApp(
     })
   }
   app.route('/', health(deps))
+  const owners = new Map<string, string>()
   for (const name of functions) {
     const create = table[name as keyof typeof table]
     if (!create)
       throw new Error(
         `FUNCTIONS: there is no function \`${name}\`. There are: ${Object.keys(table).join(', ')}.`,
       )
-    app.route('/', create(deps))
+    const routes = create({ ...deps, hub: app })
+    for (const { method, path } of routes.routes) owners.set(toRoute(method, path), name)
+    app.route('/', routes)
   }
   let document: Promise<unknown> | undefined
   return app.get('/openapi.json', async (c) => {
-    document ??= describeApp(app, deps.version)
+    document ??= describeApp(app, deps.version, (route) => owners.get(route) ?? 'health')
     return c.json(await document)
   })
 }
+
+/** OpenAI's envelope; on the routes of Anthropic's clients it is theirs too. */
+function reply(c: Context<App>, shown: HubError): Response {
+  const status = shown.status as ContentfulStatusCode
+  if (!/^\/v1\/messages(\/|$)/.test(c.req.path)) return c.json(shown, status, shown.headers)
+  const { requestId } = c.var
+  return c.json(toMessagesFailure(shown, requestId), status, { ...shown.headers, 'request-id': requestId })
+}
+
+/** As the OpenAPI document names it. */
+const toRoute = (method: string, path: string) => `${method} ${path.replace(/:(\w+)(\{[^}]*\})?/g, '{$1}')}`
 
 /** Reads no more than that. A body of stated length is judged by it: looking at the body itself costs Node dearly. */
 function bounded(most: number, mostOfModels: number): MiddlewareHandler<App> {

@@ -4,7 +4,9 @@ import { z } from 'zod'
 import { readCacheDirectives } from '../shared/completions/cache-directives.ts'
 import { renderJson, renderStream } from './completion-reply.ts'
 import type { App, Deps } from './deps.ts'
-import { admitted, claimed, json, replies } from './http.ts'
+import { admitted, anyKeyHeader, claimed, json, replies } from './http.ts'
+import { messages } from './messages.ts'
+import { responses } from './responses.ts'
 
 const PromptReference = z
   .strictObject({
@@ -59,6 +61,21 @@ const Model = z.object({
   object: z.literal('model'),
   created: z.number(),
   owned_by: z.string(),
+  type: z.literal('model'),
+  display_name: z.string(),
+  created_at: z.string(),
+  price: z
+    .looseObject({ input: z.number(), cached: z.number(), output: z.number() })
+    .optional()
+    .describe('USD per million tokens, where it is known'),
+})
+/** OpenAI's list and Anthropic's page in one. */
+const ModelList = z.object({
+  object: z.literal('list'),
+  data: z.array(Model),
+  has_more: z.literal(false),
+  first_id: z.string().nullable(),
+  last_id: z.string().nullable(),
 })
 const Stats = z.object({
   hits: z.number(),
@@ -71,11 +88,16 @@ const Stats = z.object({
 
 /** LLM completions through the cache, in OpenAI's shape. */
 export function cacheComplete(
-  deps: Pick<Deps, 'complete' | 'hashOf' | 'completionCache' | 'modelRouter' | 'admission'>,
+  deps: Pick<
+    Deps,
+    'complete' | 'hashOf' | 'completionCache' | 'modelRouter' | 'admission' | 'responses' | 'clock'
+  >,
 ) {
   const { complete, hashOf, completionCache, modelRouter, admission } = deps
   const member = admitted(admission, 'cache-complete')
   return new Hono<App>()
+    .route('/', responses(deps))
+    .route('/', messages(deps))
     .post(
       '/v1/chat/completions',
       describeRoute({
@@ -97,9 +119,9 @@ export function cacheComplete(
       '/v1/models',
       describeRoute({
         summary: 'Models that can be called',
-        responses: replies(200, 'The models', z.object({ object: z.literal('list'), data: z.array(Model) })),
+        responses: replies(200, 'The models', ModelList),
       }),
-      member,
+      admitted(admission, 'cache-complete', anyKeyHeader),
       async (c) => {
         const { tenant, models } = c.var.caller
         const data = (await modelRouter.models(tenant)).filter(({ id }) => !models || models.includes(id))
@@ -111,7 +133,9 @@ export function cacheComplete(
             created: 0,
             owned_by: provider,
             price,
+            ...{ type: 'model', display_name: id, created_at: '1970-01-01T00:00:00Z' },
           })),
+          ...{ has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null },
         })
       },
     )

@@ -31,28 +31,52 @@ export async function renderStream(
     const events = [...toChunks(response, { includeUsage }), ...last, '[DONE]'].map(toEvent)
     return c.body(events.join(''), 200, headers)
   }
+  const { answer } = completed
+  return renderEvents(
+    c,
+    headers,
+    async function* (signal) {
+      for await (const data of readChunks(answer.read({ signal }), includeUsage, conclude))
+        yield toEvent(data)
+      yield toEvent('[DONE]')
+    },
+    (error) => toEvent(JSON.stringify(toHubError(error))),
+  )
+}
+
+/**
+ * Server-sent events as `read` yields their text. What fails before the first one is an HTTP error; after it `failed` makes the last
+ * events of it.
+ *
+ * @param read is told by the signal that the caller is gone
+ */
+export async function renderEvents(
+  c: Context<App>,
+  headers: Record<string, string>,
+  read: (signal: AbortSignal) => AsyncGenerator<string, void>,
+  failed: (error: unknown) => string,
+): Promise<Response> {
   const left = new AbortController()
-  const chunks = readChunks(completed.answer.read({ signal: left.signal }), includeUsage, conclude)
+  const events = read(left.signal)
   const leave = () => {
     left.abort()
-    void chunks.return(undefined)
+    void events.return(undefined)
   }
   // An abort that has happened is not told again; a generator that is returned before it began would not clean up.
   if (c.req.raw.signal.aborted) left.abort()
   else c.req.raw.signal.addEventListener('abort', leave, { once: true })
-  const first = await chunks.next()
+  const first = await events.next()
   const encoder = new TextEncoder()
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
-      if (!first.done) controller.enqueue(encoder.encode(toEvent(first.value)))
+      if (!first.done) controller.enqueue(encoder.encode(first.value))
     },
     async pull(controller) {
       try {
-        const { done, value } = await chunks.next()
-        controller.enqueue(encoder.encode(toEvent(done ? '[DONE]' : value)))
-        if (!done) return
+        const { done, value } = await events.next()
+        if (!done) return controller.enqueue(encoder.encode(value))
       } catch (error) {
-        controller.enqueue(encoder.encode(toEvent(JSON.stringify(toHubError(error)))))
+        controller.enqueue(encoder.encode(failed(error)))
       }
       c.req.raw.signal.removeEventListener('abort', leave)
       controller.close()

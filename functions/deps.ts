@@ -1,3 +1,4 @@
+import type { Hono } from 'hono'
 import type { Admission, Caller, Claim } from '../shared/admission.ts'
 import type { AgentMail } from '../shared/agents/agent-mail.ts'
 import type { Agents } from '../shared/agents/agents.ts'
@@ -12,6 +13,7 @@ import type { Look } from '../shared/completions/completion-look.ts'
 import type { Completions } from '../shared/completions/completions.ts'
 import type { ConfigWatch } from '../shared/configuration/config-watch.ts'
 import type { Configuration } from '../shared/configuration/configuration.ts'
+import type { DashboardSessions } from '../shared/dashboard-session.ts'
 import type { DatasetReader } from '../shared/datasets/dataset-reader.ts'
 import type { Datasets } from '../shared/datasets/datasets.ts'
 import type { Skew } from '../shared/datasets/skew-report.ts'
@@ -38,6 +40,8 @@ import type { Usage } from '../shared/metering/usage.ts'
 import type { Breakers } from '../shared/models/breakers.ts'
 import type { ModelRouter } from '../shared/models/model-router.ts'
 import type { ModelRoutes } from '../shared/models/model-routes.ts'
+import type { Overview } from '../shared/overview/overview.ts'
+import type { Assets } from '../shared/ports/assets.ts'
 import type { Clock } from '../shared/ports/clock.ts'
 import type { Outgoing } from '../shared/ports/outgoing.ts'
 import type { Redis } from '../shared/ports/redis.ts'
@@ -49,6 +53,8 @@ import type { ChannelTokens } from '../shared/realtime/channel-access.ts'
 import type { Presence } from '../shared/realtime/presence.ts'
 import type { Readers } from '../shared/realtime/readers.ts'
 import type { Realtime } from '../shared/realtime/realtime.ts'
+import type { RequestLog } from '../shared/request-log/request-log.ts'
+import type { Responses } from '../shared/responses/responses.ts'
 import type { Ask } from '../shared/retrieval/ask.ts'
 import type { Documents } from '../shared/retrieval/documents.ts'
 import type { ExtractText } from '../shared/retrieval/extract-text.ts'
@@ -76,9 +82,11 @@ export interface Deps {
   preferences: PreferencesStore
   preferenceTypes: PreferenceTypes
   hubKeys: HubKeys
+  dashboardSessions: DashboardSessions
   complete: Completions
   hashOf: Look['hashOf']
   completionCache: CompletionCache
+  responses: Responses
   embeddings: Embeddings
   indexes: Indexes
   documents: Documents
@@ -134,8 +142,16 @@ export interface Deps {
   httpRoutes: HttpRoutes
   httpGateway: HttpGateway
   outgoing: Outgoing
+  overview: Overview
+  requestLog: RequestLog
+  /** The pages of the face; undefined where the runtime has none. */
+  assets?: Assets
+  /** What this process counted, in Prometheus' text format; undefined where it counts nothing. */
+  metrics?: { prometheus(): Promise<string> }
   log: Log
   version: string
+  /** All routes that are deployed here, for a function that asks others as a client would; set by `createApp`. */
+  hub: Pick<Hono<App>, 'fetch' | 'routes'>
 }
 
 export interface Log {
@@ -160,5 +176,7 @@ export interface App {
     audit: Audit
     /** Set by `beginAct`. */
     act?: RunningAct
+    /** Of whoever is signed in to the dashboard, set where a page of the hub itself asks. */
+    session?: string
   }
 }

@@ -5,7 +5,7 @@ import { readCacheDirectives } from '../shared/completions/cache-directives.ts'
 import { HubError } from '../shared/errors.ts'
 import { toBase64 } from '../shared/text/float32.ts'
 import type { App, Deps } from './deps.ts'
-import { admitted, json, replies } from './http.ts'
+import { admitted, json, query, replies } from './http.ts'
 
 const MOST = 2048
 
@@ -37,9 +37,23 @@ const EmbeddingReply = z.object({
   usage: z.object({ prompt_tokens: z.number(), total_tokens: z.number() }),
 })
 
+/** Of Hugging Face's Text Embeddings Inference; the vectors are what the model makes, whatever else is asked. */
+const Inputs = z.object({
+  inputs: z.union([z.string(), z.array(z.string()).min(1).max(MOST)]),
+  dimensions: z.int().min(1).max(65_536).nullish(),
+})
+const InputsQuery = z.object({
+  model: z
+    .string()
+    .min(1)
+    .max(300)
+    .optional()
+    .describe('the hub’s default embedding model where none is named'),
+})
+
 /** Embeddings in OpenAI's shape, through the cache. `usage` counts what was paid for: cached texts cost nothing. */
 export function embed({ embeddings, admission }: Pick<Deps, 'embeddings' | 'admission'>) {
-  return new Hono<App>().post(
+  return new Hono<App>().route('/', textEmbeddings({ embeddings, admission })).post(
     '/v1/embeddings',
     describeRoute({
       summary: 'Embed texts, from the cache where they are in it',
@@ -67,6 +81,29 @@ export function embed({ embeddings, admission }: Pick<Deps, 'embeddings' | 'admi
         model: made.model,
         usage: { prompt_tokens: made.tokens, total_tokens: made.tokens },
       })
+    },
+  )
+}
+
+/** Clients of that server have its address and no model: the address may name one. */
+function textEmbeddings({ embeddings, admission }: Pick<Deps, 'embeddings' | 'admission'>) {
+  return new Hono<App>().post(
+    '/embed',
+    describeRoute({
+      summary: 'Embed texts in the shape of Hugging Face’s Text Embeddings Inference',
+      responses: replies(200, 'One embedding a text, in order', z.array(z.array(z.number()))),
+    }),
+    admitted(admission, 'embed'),
+    query(InputsQuery),
+    json(Inputs),
+    async (c) => {
+      const { inputs, dimensions } = c.req.valid('json')
+      const { provider, model } = embeddings.resolve(c.req.valid('query').model)
+      const { vectors } = await embeddings.embed({
+        ...{ caller: c.var.caller, model: `${provider}/${model}`, texts: [inputs].flat() },
+        ...{ dimensions: dimensions ?? undefined, signal: c.req.raw.signal, defer: c.env.defer },
+      })
+      return c.json(vectors.map((vector) => Array.from(vector)))
     },
   )
 }

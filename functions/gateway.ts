@@ -163,7 +163,7 @@ export function gateway({ admission, httpRoutes, httpGateway, outgoing }: Gatewa
       describeRoute({
         summary:
           'Pass a request on to the upstream of the most specific route that matches the rest of the path',
-        responses: { default: { description: 'What the upstream answers' } },
+        responses: { default: { description: 'What the upstream answers', content: { '*/*': {} } } },
       }),
       forward,
     )

@@ -7,21 +7,31 @@ import { HubError } from '../shared/errors.ts'
 import { NAME } from '../shared/keys.ts'
 import type { Fence } from '../shared/locks/fence.ts'
 import { beginAct, endAct } from './acts.ts'
+import { credentialOf } from './credential.ts'
 import type { App } from './deps.ts'
+
+/** What a request says for itself. */
+type Credential = (c: Context) => string | undefined
+
+/** Anthropic's clients say `x-api-key`. Not on every route: to a gateway it may be meant for what is behind it. */
+export const anyKeyHeader: Credential = (c) => {
+  const key = c.req.header('x-api-key')
+  return credentialOf(c) ?? (key === undefined ? undefined : `Bearer ${key}`)
+}
 
 /** The caller's claim, checked without Redis: for the hot path, which asks Redis about it in its own wave. */
 export const claimed =
-  (admission: Admission): MiddlewareHandler<App> =>
+  (admission: Admission, credential: Credential = credentialOf): MiddlewareHandler<App> =>
   (c, next) => {
-    c.set('claim', admission.claim(c.req.header('authorization')))
+    c.set('claim', admission.claim(credential(c)))
     return next()
   }
 
 /** The caller, admitted to `scope` (a function's name, or `admin`). What an admin changes is recorded before it is done. */
 export const admitted =
-  (admission: Admission, scope: string): MiddlewareHandler<App> =>
+  (admission: Admission, scope: string, credential: Credential = credentialOf): MiddlewareHandler<App> =>
   async (c, next) => {
-    const { caller, headers } = await admission.admit(admission.claim(c.req.header('authorization')), scope)
+    const { caller, headers } = await admission.admit(admission.claim(credential(c)), scope)
     c.set('caller', caller)
     for (const [name, value] of Object.entries(headers)) c.header(name, value)
     if (scope === 'admin') await beginAct(c, caller)

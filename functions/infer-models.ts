@@ -12,6 +12,7 @@ const Spec = z.object({
   datatype: z.enum(TENSOR_TYPES),
   shape: z.array(z.int().min(-1)).describe('-1: any'),
 })
+const Server = z.object({ name: z.string(), version: z.string(), extensions: z.array(z.string()) })
 const Listed = z.object({
   name: z.string(),
   versions: z.array(z.string()).describe('the greatest first'),
@@ -90,20 +91,36 @@ export function inferModels({
   })
 
   return new Hono<App>()
-    .get('/v2/health/live', describeRoute({ summary: 'The process lives', security: [] }), (c) =>
-      c.json({ live: true }),
+    .get(
+      '/v2/health/live',
+      describeRoute({
+        summary: 'The process lives',
+        security: [],
+        responses: replies(200, 'It does', z.object({ live: z.literal(true) })),
+      }),
+      (c) => c.json({ live: true }),
     )
     .get(
       '/v2/health/ready',
-      describeRoute({ summary: 'Models can be loaded: Redis answers', security: [] }),
+      describeRoute({
+        summary: 'Models can be loaded: Redis answers',
+        security: [],
+        responses: {
+          ...replies(200, 'They can', z.object({ live: z.literal(true), ready: z.boolean() })),
+          503: { description: 'Redis is away' },
+        },
+      }),
       async (c) => {
         const [pong] = await redis.wave([['PING']]).catch(() => [undefined])
         const ready = pong === 'PONG'
         return c.json({ live: true, ready }, ready ? 200 : 503)
       },
     )
-    .get('/v2', describeRoute({ summary: 'Describe the server' }), member, (c) =>
-      c.json({ name: 'redis-ai-hub', version, extensions: ['binary_tensor_data'] }),
+    .get(
+      '/v2',
+      describeRoute({ summary: 'Describe the server', responses: replies(200, 'The server', Server) }),
+      member,
+      (c) => c.json({ name: 'redis-ai-hub', version, extensions: ['binary_tensor_data'] }),
     )
     .get(
       '/v2/models',

@@ -11,6 +11,7 @@ import { type DeliveryDeps, deliveries } from './deliveries.ts'
 import type { App, Deps } from './deps.ts'
 import { type EventBody, readEventBody, readLines } from './event-body.ts'
 import { eventDead } from './event-dead.ts'
+import { eventLatest } from './event-latest.ts'
 import { eventStreams, Stream } from './event-streams.ts'
 import { admitted, IDEMPOTENCY_KEY, query, replies } from './http.ts'
 import { queues } from './queues.ts'
@@ -70,6 +71,7 @@ export function ingestEvent(deps: EventDeps) {
   return new Hono<App>()
     .route('/', eventStreams(deps))
     .route('/', eventDead(deps))
+    .route('/', eventLatest(deps))
     .route('/', webhooks(deps))
     .route('/', alerts(deps))
     .route('/', deliveries(deps))

@@ -3,6 +3,7 @@ import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
 import type { App, Deps } from './deps.ts'
 import { admitted, query, replies } from './http.ts'
+import { requests } from './requests.ts'
 
 const Day = z.iso.date().describe('UTC day, yyyy-mm-dd')
 /** A day, or a time in it. */
@@ -25,8 +26,9 @@ const Row = z.looseObject({
 })
 const Report = z.object({ from: Day, to: Day, group_by: z.string(), data: z.array(Row), total: Row })
 
-/** `GET /v1/usage`: requests, tokens and money of the caller's tenant. */
-export function usage({ usage, admission, clock }: Pick<Deps, 'usage' | 'admission' | 'clock'>) {
+/** `GET /v1/usage`: requests, tokens and money of the caller's tenant; and the log of its requests. */
+export function usage(deps: Pick<Deps, 'usage' | 'requestLog' | 'admission' | 'clock'>) {
+  const { usage, admission, clock } = deps
   const today = () => new Date(clock.now()).toISOString().slice(0, 10)
   const Query = z
     .object({
@@ -43,7 +45,7 @@ export function usage({ usage, admission, clock }: Pick<Deps, 'usage' | 'admissi
       path: ['from'],
       error: `at most ${MOST_DAYS} days at once`,
     })
-  return new Hono<App>().get(
+  return new Hono<App>().route('/', requests(deps)).get(
     '/v1/usage',
     describeRoute({
       summary: 'Requests, tokens and money, by model, key or day; today by default',

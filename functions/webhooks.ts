@@ -40,6 +40,12 @@ const Source = z.object({
   updated_at: z.string(),
 })
 
+const Taken = z.object({
+  accepted: z.int(),
+  duplicates: z.int(),
+  events: z.array(z.object({ id: z.string(), result_id: z.string().optional() })),
+})
+
 export type WebhookDeps = Pick<Deps, 'webhookSources' | 'intake' | 'agentMail' | 'clock' | 'admission'>
 
 /** `/v1/webhooks`: what others send. The signature is the credential. */
@@ -101,8 +107,11 @@ export function webhooks({ webhookSources, intake, agentMail, clock, admission }
         security: [],
         parameters: [{ name: 'tenant', in: 'query', schema: { type: 'string', default: DEFAULT_TENANT } }],
         responses: {
-          200: { description: 'Slack’s challenge, or GitHub’s ping, answered' },
-          202: { description: 'Redis has it' },
+          200: {
+            description: 'Slack’s challenge, or GitHub’s ping, answered',
+            content: { 'text/plain': { schema: { type: 'string' } } },
+          },
+          202: replies(200, 'Redis has it', Taken)[200]!,
           401: { description: 'The signature is missing or wrong, or the signed time is too far off' },
         },
       }),

@@ -24,6 +24,8 @@ const json = <Schema extends z.ZodType>(schema: Schema) =>
     })
     .pipe(schema)
 
+const onOff = (otherwise: 'on' | 'off') => z.enum(['on', 'off']).default(otherwise)
+
 const usd = z.number().nonnegative()
 
 /** Everything the hub reads from its environment; the table of infra/docs/configuration.md is made from it. */
@@ -244,6 +246,19 @@ export const Env = z
       .describe(
         'At SIGTERM, behind a load balancer: how long the Node server serves on while `/readyz` says `draining`, and then how long it leaves idle connections open.',
       ),
+    HUB_METRICS: onOff('on').describe('`GET /metrics`, on Node.'),
+    HUB_METRICS_TENANTS: onOff('off').describe('A series for each tenant in metrics.'),
+    OTEL_EXPORTER_OTLP_ENDPOINT: text(
+      'Where traces and metrics go by OTLP over HTTP, as `http://127.0.0.1:4318`. Heeded besides: `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`, `OTEL_SDK_DISABLED` and others of infra/docs/telemetry.md.',
+    ),
+    HUB_LOG_LEVEL: z
+      .enum(['debug', 'info', 'warn', 'error', 'silent'])
+      .optional()
+      .describe('What is logged; `LOG_LEVEL` where it is not set, else `info`.'),
+    HUB_LOG_CONTENT: onOff('off').describe(
+      'Logs show what other servers said of a failed call, which may quote prompts. Secrets they never show.',
+    ),
+    HUB_ACCESS_LOG: onOff('off').describe('A line in the log for each request.'),
     HUB_DATA_DIR: z.string().default('.data').describe('Where the local Redis keeps its data.'),
     HUB_ERASURE_QUIET_SECONDS: seconds
       .default(60)

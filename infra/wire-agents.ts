@@ -21,6 +21,7 @@ import type { Realtime } from '../shared/realtime/realtime.ts'
 import { eachMinute } from './each-minute.ts'
 import type { Env } from './env.ts'
 import type { Rim } from './wire.ts'
+import type { Watch } from './wire-telemetry.ts'
 
 interface Wired extends Omit<ToolsOptions, 'memory' | 'knowledge' | 'onError'>, LongMemoryOptions {
   complete: Completions
@@ -29,6 +30,7 @@ interface Wired extends Omit<ToolsOptions, 'memory' | 'knowledge' | 'onError'>, 
   realtime: Realtime
   env: Env
   rim: Rim
+  watch?: Pick<Watch, 'tools' | 'runStep'>
 }
 
 /** A step costs some ten calls to Redis, where a runtime counts them. */
@@ -40,7 +42,7 @@ const SWEEP = { ms: 20_000, entries: 1_000 }
 
 /** Agents: their steps, memory, tools and tasks, and who works on them. */
 export function wireAgents(wired: Wired) {
-  const { redis, admission, complete, modelRouter, countTokens, realtime, clock, env, rim } = wired
+  const { redis, admission, complete, modelRouter, countTokens, realtime, clock, env, rim, watch } = wired
   const { drains, log } = rim
   const claimMs = Math.min(env.HUB_CLAIM_SECONDS * 1_000, LONGEST_CLAIM_MS)
   const mostSteps = rim.countsCalls ? Math.max(1, Math.floor(env.HUB_REDIS_CALLS / CALLS_A_STEP)) : undefined
@@ -52,10 +54,11 @@ export function wireAgents(wired: Wired) {
     ...{ redis, realtime, clock },
     onError: (cause) => log.error({ msg: 'Knowledge', cause }),
   })
-  const tools = createTools({
+  const toolbox = createTools({
     ...{ ...wired, memory: longMemory, knowledge },
     onError: (line) => log.error({ msg: 'A tool failed', ...line }),
   })
+  const tools = watch?.tools(toolbox) ?? toolbox
   // Tasks go to agents, and agents make tasks.
   const tasks = createTasks({
     ...{ redis, realtime, clock },
@@ -82,7 +85,17 @@ export function wireAgents(wired: Wired) {
   })
   const begin = createStepClaims({ redis, due, clock, claimMs })
   const agentDrive = createDrive({
-    ...{ redis, begin, runStep, relay, due, admission, agents, clock, mostSteps },
+    ...{
+      redis,
+      begin,
+      runStep: watch?.runStep(runStep) ?? runStep,
+      relay,
+      due,
+      admission,
+      agents,
+      clock,
+      mostSteps,
+    },
     ...(drains && { onSettled: () => drain(drains.kickMs) }),
   })
   const runner = createAgentRunner({ redis, drive: agentDrive, tasks, bell, clock, log, claimMs })

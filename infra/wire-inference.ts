@@ -7,7 +7,7 @@ import { createMicroBatches } from '../shared/inference/micro-batches.ts'
 import { createModelRegistry } from '../shared/inference/model-registry.ts'
 import { createModelStore } from '../shared/inference/model-store.ts'
 import { createModels } from '../shared/inference/models.ts'
-import { createOip } from '../shared/inference/oip.ts'
+import { createOip, type OipOptions } from '../shared/inference/oip.ts'
 import { createServing } from '../shared/inference/serving.ts'
 import { MODELS_CHANGED, redisaiKeys } from '../shared/keys.ts'
 import type { Usage } from '../shared/metering/usage.ts'
@@ -19,13 +19,14 @@ import type { Connections, Rim } from './wire.ts'
 
 interface Wired extends Pick<Connections, 'redis' | 'connectRedisai'> {
   usage: Usage
+  observe?: OipOptions['observe']
   env: Env
   rim: Rim
   clock: Clock
 }
 
 /** Models: where they lie, who runs them, and in which words they are asked. */
-export function wireInference({ redis, connectRedisai, usage, env, rim, clock }: Wired) {
+export function wireInference({ redis, connectRedisai, usage, observe, env, rim, clock }: Wired) {
   const { log } = rim
   const shares = rim.sharesRequests
   const redisai = connectRedisai && createRuntimeRedisai({ redis: connectRedisai(), keys: redisaiKeys })
@@ -47,7 +48,7 @@ export function wireInference({ redis, connectRedisai, usage, env, rim, clock }:
   return {
     deps: {
       models: createModels({ registry, store, loaded, onChanged: serving.onChanged }),
-      ...{ serving, infer, oip: createOip({ infer, usage }) },
+      ...{ serving, infer, oip: createOip({ infer, usage, observe }) },
     } satisfies Partial<Deps>,
     /** Hears of new versions and labels, until the signal aborts; over HTTP it is looked for. */
     run: (signal: AbortSignal) => hearOfChanges(redis, serving.onChanged, signal),

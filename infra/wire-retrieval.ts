@@ -25,11 +25,13 @@ import { createSemanticCache } from '../shared/semantic/semantic-cache.ts'
 import { eachMinute } from './each-minute.ts'
 import type { Env } from './env.ts'
 import type { Connections, Rim } from './wire.ts'
+import type { Watch } from './wire-telemetry.ts'
 
 /** What `wire` has built already. */
 export interface Wired extends Connections {
   env: Env
   rim: Rim
+  watch?: Pick<Watch, 'embedder'>
   /** Of every driver that calls a provider. */
   providerOptions: Pick<EmbedderOptions, 'env' | 'providers' | 'silenceMs' | 'fetch'>
   room: CacheRoom
@@ -44,13 +46,14 @@ export interface Wired extends Connections {
 /** Builds what retrieval is made of. */
 export function wireRetrieval(wired: Wired) {
   const { env, rim, providerOptions, redis, cacheRedis, room, holds, countTokens, admission, clock } = wired
-  const embedder = createEmbedder({
+  const made = createEmbedder({
     ...providerOptions,
     defaultProvider: env.HUB_DEFAULT_PROVIDER,
     defaultModel: env.HUB_EMBEDDING_MODEL,
     local: rim.localEmbedder,
     own: wired.serving && createEmbedderModel({ acquire: wired.serving.acquire }),
   })
+  const embedder = wired.watch?.embedder(made) ?? made
   const embeddings = createEmbeddings({
     ...{ embedder, cacheRedis, room, holds, countTokens },
     waves: rim.countsCalls ? WAVES_A_WORKER : undefined,

@@ -9,7 +9,9 @@ import { createCacheRoom } from '../shared/cache-room.ts'
 import { createCollapse } from '../shared/completions/collapse.ts'
 import { createCompletionCache } from '../shared/completions/completion-cache.ts'
 import { createLook } from '../shared/completions/completion-look.ts'
+import type { Observe } from '../shared/completions/completion-record.ts'
 import { createCompletions } from '../shared/completions/completions.ts'
+import { createDashboardSessions } from '../shared/dashboard-session.ts'
 import { createChat } from '../shared/drivers/chat.ts'
 import { createChatLanes } from '../shared/drivers/chat-lanes.ts'
 import type { EmbedderLocal } from '../shared/drivers/embedder-local.ts'
@@ -32,19 +34,25 @@ import { createUsage } from '../shared/metering/usage.ts'
 import { createBreakers } from '../shared/models/breakers.ts'
 import { createModelRouter } from '../shared/models/model-router.ts'
 import { createModelRoutes } from '../shared/models/model-routes.ts'
+import type { Assets } from '../shared/ports/assets.ts'
 import type { CountTokens } from '../shared/ports/chat.ts'
 import type { ModelRuntime } from '../shared/ports/model-runtime.ts'
 import type { Outgoing } from '../shared/ports/outgoing.ts'
 import type { ReadPdf } from '../shared/ports/pdf.ts'
 import type { Redis } from '../shared/ports/redis.ts'
 import { createPrompts } from '../shared/prompts/prompts.ts'
+import { createFileSearch } from '../shared/responses/file-search.ts'
+import { createResponseStore } from '../shared/responses/response-store.ts'
+import { createResponses } from '../shared/responses/responses.ts'
 import { createAsk } from '../shared/retrieval/ask.ts'
 import { createCitedAnswers } from '../shared/retrieval/cited-answers.ts'
 import { createSecrets } from '../shared/secrets.ts'
 import { type Env, readEnv } from './env.ts'
+import type { Telemetry } from './telemetry/telemetry.ts'
 import { wireAgents } from './wire-agents.ts'
 import { wireAlerts } from './wire-alerts.ts'
 import { wireEvents } from './wire-events.ts'
+import { wireFace, wireObservers } from './wire-face.ts'
 import { wireFeatures } from './wire-features.ts'
 import { wireInference } from './wire-inference.ts'
 import { wireJobs } from './wire-jobs.ts'
@@ -54,6 +62,7 @@ import { wireRealtime } from './wire-realtime.ts'
 import { wireRetrieval } from './wire-retrieval.ts'
 import { wireSchedules } from './wire-schedules.ts'
 import { wireSessions } from './wire-sessions.ts'
+import { wireTelemetry } from './wire-telemetry.ts'
 import { wireTenants } from './wire-tenants.ts'
 
 /** What a rim says of its runtime. */
@@ -88,6 +97,10 @@ export interface Rim {
   keptModels?: WeakMap<ModelRuntime, KeptModels>
   /** Reads PDFs, where the runtime can. */
   readPdf?: ReadPdf
+  /** The pages of the face, where the runtime has them. */
+  assets?: Assets
+  /** What watches it, where the runtime can; stays the rim's to close. */
+  telemetry?: Telemetry
   /** How it calls upstreams; Node's own connections, or `fetch` where there are none. */
   outgoing?: Outgoing
   log: Log
@@ -100,7 +113,8 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   if (rim.needsAdminKey && !env.HUB_ADMIN_KEY) {
     throw new Error('HUB_ADMIN_KEY is not set: this runtime serves nobody without it. Set it as a secret.')
   }
-  const { redis, cacheRedis, vectorRedis, ...connections } = connect(env, log, rim.freezes)
+  const watch = wireTelemetry(env, rim)
+  const { redis, cacheRedis, vectorRedis, ...connections } = watch.connections(connect(env, log, rim.freezes))
   const { blockingRedis, connectBlocking, connectRedisai } = connections
   const clock = Date
   const chatOptions = {
@@ -109,14 +123,17 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     silenceMs: env.HUB_PROVIDER_SILENCE_SECONDS * 1000,
     fetch: rim.fetch,
   }
-  const chat = createChat({ ...chatOptions, defaultProvider: env.HUB_DEFAULT_PROVIDER })
+  const chat = watch.chat(createChat({ ...chatOptions, defaultProvider: env.HUB_DEFAULT_PROVIDER }))
   const breakers = createBreakers({ redis, clock, policy: breakerPolicy(env), delayMs: rim.tallyDelayMs })
   // Where nobody sets keys, the kept one that signs hub keys serves here too.
   const sealing = env.HUB_SECRET_KEY ?? (env.HUB_ADMIN_KEY ? undefined : rim.keySecret)
   const secrets = sealing === undefined ? undefined : createSecrets(sealing)
   const modelRoutes = createModelRoutes({ redis, secrets, clock })
   const laneOf = createChatLanes(chatOptions)
-  const modelRouter = createModelRouter({ redis, chat, laneOf, routes: modelRoutes, breakers })
+  const modelRouter = createModelRouter({
+    ...{ redis, chat, routes: modelRoutes, breakers },
+    laneOf: (lane) => watch.chat(laneOf(lane)),
+  })
   const keyring = createKeyring(keySecret(env, rim))
   const limits = createLimits(redis)
   const admission = createAdmission({ redis, keyring, limits, clock, adminKey: env.HUB_ADMIN_KEY })
@@ -133,18 +150,23 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
   const prompts = createPrompts({ redis, now: clock.now })
   const holds = createHolds({ limits, budgets, usage, clock })
   const meter = createMeter({ holds, countTokens })
-  const inference = wireInference({ redis, connectRedisai, usage, env, rim, clock })
+  const observed = wireObservers({ redis, tally, env, rim, clock })
+  const inference = wireInference({
+    ...{ redis, connectRedisai, usage, env, rim, clock },
+    observe: observed.traffic.observeInference,
+  })
   const retrieval = wireRetrieval({
     vectorRedis,
     serving: inference.deps.serving,
-    ...{ env, rim, redis, cacheRedis, room, holds, countTokens, admission, clock },
+    ...{ env, rim, watch, redis, cacheRedis, room, holds, countTokens, admission, clock },
     providerOptions: chatOptions,
   })
   const httpRoutes = createHttpRoutes({ redis })
-  const { outgoing = createOutgoing(env) } = rim
+  const outgoing = watch.outgoing(rim.outgoing ?? createOutgoing(env))
   const { look, hashOf } = createLook({ redis, cacheRedis, admission, router: modelRouter, prompts })
   const complete = createCompletions({
     ...{ look, collapse, room, meter, usage, tally, clock },
+    observe: observeAll(watch.observe, observed.observe),
     refuseWhenAway: env.HUB_REDIS_DOWN === 'refuse',
     semantic: {
       cache: retrieval.semanticCache,
@@ -160,13 +182,14 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     realtime: realtime.deps.realtime,
   })
   const features = wireFeatures({ redis, env, rim, clock })
+  const citedAnswers = createCitedAnswers({ redis, cacheRedis, hashOf, documents })
   const ask = createAsk({
     ...{ search, documents, complete, countTokens },
-    citedAnswers: createCitedAnswers({ redis, cacheRedis, hashOf, documents }),
+    citedAnswers,
     defaultModel: env.HUB_ASK_MODEL ?? 'local/local',
   })
   const agents = wireAgents({
-    ...{ redis, cacheRedis, room, outgoing, breakers, secrets, admission, env, rim, clock },
+    ...{ redis, cacheRedis, room, outgoing, breakers, secrets, admission, env, rim, watch, clock },
     ...{ search, ask, documents, indexes, complete, modelRouter, countTokens },
     oip: inference.deps.oip,
     ...{
@@ -185,6 +208,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     features: features.deps.features,
     ...{ redis, connectBlocking, documents, indexes, search, admission, outgoing, secrets, env, rim, clock },
   })
+  watch.sample({ redis, breakers, streams: events.deps.streams })
   const schedules = wireSchedules({
     ...{ redis, secrets, outgoing, admission, documents, indexes, env, rim, clock },
     ...{ agentMail, intake: events.deps.intake, extractText: retrieval.deps.extractText },
@@ -204,13 +228,28 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     callBudget: rim.countsCalls ? env.HUB_REDIS_CALLS : undefined,
   })
   const platform = wirePlatform({ redis, env, rim, readers: realtime.deps.readers })
+  const hubKeys = createHubKeys({ redis, keyring, now: clock.now })
+  const face = wireFace({
+    ...{ ...observed, redis, hubKeys, limits, usage, budgets, breakers, env, rim, clock },
+    ...{ ...events.deps, schedules: schedules.deps.schedules, alertRules: alerts.deps.alertRules },
+    models: inference.deps.models,
+  })
   const app = createApp(
     {
       ...{ redis, clock, admission, log, version: packageJson.version },
-      hubKeys: createHubKeys({ redis, keyring, now: clock.now }),
+      assets: rim.assets,
+      dashboardSessions: createDashboardSessions({ keyring, limits, clock, adminKey: env.HUB_ADMIN_KEY }),
+      metrics: rim.telemetry?.metrics,
+      hubKeys,
+      ...face.deps,
       complete,
       hashOf,
       completionCache: createCompletionCache({ redis, cacheRedis }),
+      responses: createResponses({
+        ...{ complete, admission, clock },
+        store: createResponseStore({ redis }),
+        searchFiles: createFileSearch({ search, countTokens, citedAnswers }),
+      }),
       ...{ modelRoutes, modelRouter, breakers, budgets, usage },
       prompts,
       ...{ httpRoutes, outgoing },
@@ -240,6 +279,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
       }),
     },
     {
+      observe: watch.middleware,
       functions: env.FUNCTIONS,
       localOnly: env.HUB_ADMIN_KEY === undefined,
       maxBodyBytes: env.HUB_MAX_BODY_BYTES,
@@ -263,6 +303,7 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     { of: ['ingest-event'], ...schedules },
     { of: ['agent-step'], ...agents },
     { of: ['platform'], ...tenants },
+    { of: ['usage'], ...face },
   ].filter(({ of }) => of.some(has))
   const scheduled = async (trigger: string) => {
     log.info({ msg: 'Scheduled', trigger })
@@ -274,6 +315,15 @@ export function wire(variables: Record<string, string | undefined>, rim: Rim, co
     await Promise.all(chores.map(({ run }) => run(signal)))
   }
   return { app, env, scheduled, work, close }
+}
+
+/** One observer of all that are there. */
+function observeAll(...given: (Observe | undefined)[]): Observe {
+  const all = given.filter((one) => one !== undefined)
+  return (record) => {
+    const work = all.flatMap((observe) => observe(record) ?? [])
+    return work.length > 0 ? Promise.all(work).then(() => {}) : undefined
+  }
 }
 
 interface Chore {

@@ -46,8 +46,8 @@ export interface Admitted {
 /** What to ask Redis about a claim, in the request's own wave. */
 export interface Question {
   calls: (Command | ScriptCall)[]
-  /** Reads the replies. Throws 401, 403, 429, or 503 when Redis is away and the key was not seen lately. */
-  settle(replies: Replies, scope: string, timeoutMs?: number): Promise<Admitted>
+  /** Reads the replies. Of several scopes one is enough. Throws 401, 403, 429, or 503 when Redis is away and the key was not seen lately. */
+  settle(replies: Replies, scope: string | readonly string[], timeoutMs?: number): Promise<Admitted>
 }
 
 /** Who says to call: proven here, or by a key whose record Redis holds. */
@@ -102,7 +102,7 @@ export function createAdmission({ redis, keyring, limits, clock, adminKey }: Adm
         calls: [['HMGET', hubKeysKey(key.tenant), key.id, TENANT_FIELD], ...(check?.calls ?? [])],
         async settle(replies, scope, timeoutMs) {
           const caller = callerOf(key, replies instanceof Error ? replies : replies[0])
-          if (caller.scopes ? !caller.scopes.has(scope) : scope === 'admin') throw forbidden(scope)
+          if (!isWithin(caller, scope)) throw forbidden([scope].flat().join('`, `'))
           const headers = await admitWithin(caller.requestLimits, planned, check, replies, timeoutMs)
           return { caller, headers }
         },
@@ -110,7 +110,7 @@ export function createAdmission({ redis, keyring, limits, clock, adminKey }: Adm
     },
 
     /** `ask` in a wave of its own: for routes that are not hot. */
-    async admit(claim: Claim, scope: string): Promise<Admitted> {
+    async admit(claim: Claim, scope: string | readonly string[]): Promise<Admitted> {
       const { calls, settle } = await admission.ask(claim)
       return settle(calls.length ? await redis.wave(calls).catch((error: Error) => error) : [], scope)
     },
@@ -227,7 +227,13 @@ function tenantCaller(tenant: string, settings: string | null): Caller {
   }
 }
 
-function limitsOf(whose: string, id: string, tenant: string, settings: LimitSetting[] | null = []): Limit[] {
+/** A key's or a tenant's (`@`), as they are asked. */
+export function limitsOf(
+  whose: string,
+  id: string,
+  tenant: string,
+  settings: LimitSetting[] | null = [],
+): Limit[] {
   return (settings ?? []).map((setting) => {
     const name = `${whose}-${setting.on}-${setting.window_seconds}`
     return { ...setting, name, prefix: `${rateLimitPrefix(tenant)}:${name}`, identifier: `{${id}}` }
@@ -235,6 +241,11 @@ function limitsOf(whose: string, id: string, tenant: string, settings: LimitSett
 }
 
 export type Admission = ReturnType<typeof createAdmission>
+
+function isWithin({ scopes }: Caller, wanted: string | readonly string[]): boolean {
+  if (typeof wanted !== 'string') return scopes === null || wanted.some((scope) => scopes.has(scope))
+  return scopes ? scopes.has(wanted) : wanted !== 'admin'
+}
 
 const refused = (message: string) =>
   new HubError({ code: 'invalid_api_key', status: 401, message, headers: { 'WWW-Authenticate': 'Bearer' } })

@@ -16,6 +16,10 @@ export const hubKeysKey = (tenant: string) => `${prefix(tenant)}keys`
 /** Field of that hash: the tenant's own settings. */
 export const TENANT_FIELD = '@tenant'
 
+/** String that `doctor` writes for a second, to see whether Redis takes it. */
+export const DOCTOR_KEY = 'doctor'
+export const DOCTOR_TTL_SECONDS = 1
+
 /** Set of the tenants that have hub keys. */
 export const TENANTS_KEY = 'tenants'
 

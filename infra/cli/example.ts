@@ -1,11 +1,5 @@
 import { type Command, hubOptions, UsageError } from './command.ts'
-import { runEmbedderExample } from './example-embedder.ts'
-import { runIotExample } from './example-iot.ts'
-import { runIrisExample } from './example-iris.ts'
-import { runMicroserviceExample } from './example-microservice.ts'
 import type { Say } from './example-model.ts'
-import { runSensorExample } from './example-sensor.ts'
-import { runWebAppExample } from './example-web-app.ts'
 import { createHubClient, type HubClient, keyOf } from './hub-client.ts'
 
 export interface ExampleCall {
@@ -17,13 +11,14 @@ export interface ExampleCall {
   signal: AbortSignal
 }
 
+/** Loaded when they run: other commands start sooner. */
 const EXAMPLES: Record<string, (call: ExampleCall) => Promise<object>> = {
-  sensor: ({ hub, say }) => runSensorExample(hub, say),
-  iris: ({ hub, say }) => runIrisExample(hub, say),
-  embedder: ({ hub, say }) => runEmbedderExample(hub, say),
-  'web-app': runWebAppExample,
-  microservice: runMicroserviceExample,
-  iot: runIotExample,
+  sensor: async ({ hub, say }) => (await import('./example-sensor.ts')).runSensorExample(hub, say),
+  iris: async ({ hub, say }) => (await import('./example-iris.ts')).runIrisExample(hub, say),
+  embedder: async ({ hub, say }) => (await import('./example-embedder.ts')).runEmbedderExample(hub, say),
+  'web-app': async (call) => (await import('./example-web-app.ts')).runWebAppExample(call),
+  microservice: async (call) => (await import('./example-microservice.ts')).runMicroserviceExample(call),
+  iot: async (call) => (await import('./example-iot.ts')).runIotExample(call),
 }
 
 /** Those of inference make their model first. */
@@ -31,6 +26,7 @@ export const example: Command = {
   usage: 'sensor|iris|embedder|web-app|microservice|iot',
   about: 'sets up an example and shows it at work: of inference, or of an application',
   options: hubOptions,
+  examples: ['example iris', 'example microservice'],
 
   async run(call) {
     const [name, ...more] = call.positionals

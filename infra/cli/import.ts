@@ -1,3 +1,4 @@
+import { HubRequestError } from '../client/hub-request-error.ts'
 import {
   type Command,
   type CommandCall,
@@ -6,7 +7,7 @@ import {
   textOption,
   UsageError,
 } from './command.ts'
-import { createHubClient, ensureIndex, HubReplyError } from './hub-client.ts'
+import { createHubClient, ensureIndex } from './hub-client.ts'
 import { pinecone } from './import-pinecone.ts'
 import { type ImportedRecord, type ImportSource, readExport } from './import-records.ts'
 import { weaviate } from './import-weaviate.ts'
@@ -21,20 +22,22 @@ const SOURCES: Record<string, { source: ImportSource; keyVariable: string }> = {
 const TEXT_FIELDS = ['text', 'chunk_text', 'content', 'page_content', 'body', 'document']
 
 export const importCommand: Command = {
-  usage:
-    '--from pinecone|weaviate <file or URL> --index <name> [--namespace <name> | --class <name>] [--text-field <name>] [--vector-name <name>] [--embedding-model <provider/model>] [--source-key <key>]',
-  about:
-    'copies vectors, text and metadata from another database, or from its export (JSON, or one object a line)',
+  usage: '--from pinecone|weaviate <file or URL> --index <name> [options]',
+  about: 'copies vectors, text and metadata from another database, or from its export',
+  examples: [
+    'import --from pinecone https://my-index.svc.pinecone.io --index docs',
+    'import --from weaviate export.ndjson --index docs --text-field body',
+  ],
   options: {
     ...hubOptions,
-    from: { type: 'string' },
-    index: { type: 'string' },
-    namespace: { type: 'string' },
-    class: { type: 'string' },
-    'text-field': { type: 'string' },
-    'vector-name': { type: 'string' },
-    'embedding-model': { type: 'string' },
-    'source-key': { type: 'string' },
+    from: { type: 'string', value: 'database', about: 'pinecone or weaviate' },
+    index: { type: 'string', value: 'name', about: 'where it goes; made where it is missing' },
+    namespace: { type: 'string', value: 'name', about: 'of Pinecone' },
+    class: { type: 'string', value: 'name', about: 'of Weaviate' },
+    'text-field': { type: 'string', value: 'name', about: 'which field holds the text' },
+    'vector-name': { type: 'string', value: 'name', about: 'where objects have several' },
+    'embedding-model': { type: 'string', value: 'provider/model', about: 'makes the vectors anew' },
+    'source-key': { type: 'string', value: 'key', about: 'better in PINECONE_API_KEY or WEAVIATE_API_KEY' },
   },
 
   async run(call) {
@@ -76,7 +79,7 @@ export const importCommand: Command = {
         uploads.done('unchanged', unchanged)
         uploads.done('written', documents.length - unchanged)
       } catch (error) {
-        const isTheirs = error instanceof HubReplyError && error.status < 500 && error.status !== 429
+        const isTheirs = error instanceof HubRequestError && [400, 409, 413, 415, 422].includes(error.status)
         if (documents.length === 1 || !isTheirs) {
           for (const { id } of documents) uploads.failed(id, error)
           return

@@ -10,7 +10,12 @@ const AT_ONCE = 4
 export const ingest: Command = {
   usage: '<files or folders…> --index <name> [--embedding-model <provider/model>]',
   about: 'puts documents into an index, which is made where it is missing; unchanged ones are skipped',
-  options: { ...hubOptions, index: { type: 'string' }, 'embedding-model': { type: 'string' } },
+  options: {
+    ...hubOptions,
+    index: { type: 'string', value: 'name', about: 'letters, digits and _ . -' },
+    'embedding-model': { type: 'string', value: 'provider/model', about: 'of an index that is made' },
+  },
+  examples: ['ingest docs README.md --index docs'],
 
   async run(call) {
     if (call.positionals.length === 0) throw new UsageError('Name the files or folders to ingest.')

@@ -1,5 +1,7 @@
 import { Bar } from 'cli-progress'
-import { type CommandCall, INTERRUPTED, UsageError } from './command.ts'
+import { HubRequestError } from '../client/hub-request-error.ts'
+import { type CommandCall, EXIT } from './command.ts'
+import { oneLine, printJson, styled } from './output.ts'
 
 type Uploaded = 'written' | 'unchanged'
 
@@ -46,7 +48,7 @@ export async function runUploads<T>(options: UploadOptions<T>): Promise<number> 
     failed(id, error) {
       if (signal.aborted) return
       // Nothing that follows could go better.
-      if (error instanceof UsageError) throw error
+      if (!(error instanceof HubRequestError) || [0, 401, 403, 404].includes(error.status)) throw error
       failures.push({ id, error: (error as Error).message })
       progress.show(processed())
     },
@@ -80,17 +82,18 @@ export async function runUploads<T>(options: UploadOptions<T>): Promise<number> 
       seconds,
       interrupted,
     }
-    console.log(JSON.stringify(summary))
+    printJson(summary)
   } else {
-    for (const { id, error } of failures) console.error(`  failed: ${id}: ${error}`)
+    for (const { id, error } of failures)
+      console.error(`  ${styled('red', 'failed', process.stderr)}: ${oneLine(`${id}: ${error}`, 500)}`)
     console.log(
       `${counts.written} written, ${counts.unchanged} unchanged, ${failures.length} failed in ${seconds} s`,
     )
     if (interrupted)
       console.log('Interrupted. Run the same command again to go on: what is there already is skipped.')
   }
-  if (interrupted) return INTERRUPTED
-  return failures.length > 0 ? 1 : 0
+  if (interrupted) return EXIT.interrupted
+  return failures.length > 0 ? EXIT.failed : EXIT.ok
 }
 
 /** A bar on a terminal, else a line now and then; on stderr, so that stdout is the summary's. */

@@ -4,22 +4,103 @@
 export interface Routes {
 
 /** The process lives */
-'GET /healthz': { reply: unknown }
+'GET /healthz': { reply: { status: "ok" } }
 
 /** It can serve: 200 from then on, `degraded` while Redis is away */
-'GET /readyz': { reply: unknown }
+'GET /readyz': { reply: { status: "ok" | "degraded" | "starting"; redis: "ok" | "away" } }
+
+/** Respond to a conversation, from the cache where it can be */
+'POST /v1/responses': { body: { model: string; 
+/** a text, or items */
+input?: Array<{ type: "message"; role: "user" | "assistant" | "system" | "developer"; content: Array<{ type: "input_text"; text: string } | { type: "input_image"; image_url: string; detail?: string | null } | { type: "input_file"; file_data?: string | null; filename?: string | null; 
+/** of the provider that answers */
+file_id?: string | null } | { type: "input_audio"; input_audio: { data: string; format: string } } | { type: "output_text"; text: string; annotations?: Array<unknown> } | { type: "refusal"; refusal: string }>; id?: string | null; status?: string | null } | { type: "function_call"; call_id: string; name: string; arguments: string; id?: string | null; status?: string | null } | { type: "function_call_output"; call_id: string; output: string | Array<{ type: "input_text"; text: string }>; id?: string | null; status?: string | null } | { type: "file_search_call"; queries: Array<string>; results?: Array<unknown> | null; id?: string | null; status?: string | null } | { type: "item_reference"; id: string } | { type: "reasoning" } & { [name: string]: unknown }>; 
+/** of this response alone, not of those that go on from it */
+instructions?: string | null; previous_response_id?: string | null; prompt?: { id: string; 
+/** a number, or a label */
+version?: number | string | null; variables?: { [name: string]: unknown } | null } | null; 
+/** kept for 30 days, to be continued; true by default */
+store?: boolean | null; stream?: boolean | null; tools?: Array<{ type: "function"; name: string; description?: string | null; parameters?: { [name: string]: unknown } | null; strict?: boolean | null } | { type: "file_search"; 
+/** an index of the hub, or its alias */
+vector_store_ids: Array<string>; filters?: Filter | null; max_num_results?: number | null; ranking_options?: { 
+/** `none` searches by vector alone */
+ranker?: string | null; score_threshold?: number } & { [name: string]: unknown } | null }> | null; tool_choice?: "none" | "auto" | "required" | { type: "function"; name: string } | { type: "file_search" } | { type: "allowed_tools"; mode: "auto" | "required"; tools: Array<{ type: "function"; name: string }> } | null; parallel_tool_calls?: boolean | null; text?: { format?: { type: "text" } | { type: "json_object" } | { type: "json_schema"; name: string; schema: { [name: string]: unknown }; description?: string | null; strict?: boolean | null } | null; verbosity?: string | null } & { [name: string]: unknown } | null; reasoning?: { effort?: string | null } & { [name: string]: unknown } | null; max_output_tokens?: number | null; temperature?: number | null; top_p?: number | null; top_logprobs?: number | null; metadata?: { [name: string]: string } | null; 
+/** accepted; nothing is cut: a conversation too long for its model is the provider’s 400 */
+truncation?: "auto" | "disabled" | null; 
+/** `message.output_text.logprobs`, `file_search_call.results`; others name what is not here */
+include?: Array<string> | null; user?: string | null; background?: false | null; conversation?: null; 
+/** accepted; files are searched once */
+max_tool_calls?: number | null; stream_options?: { [name: string]: unknown } | null } & { [name: string]: unknown }; reply: { id: string; object: "response"; status: "in_progress" | "completed" | "incomplete" | "failed"; model: string; output: Array<{ type: string; id: string } & { [name: string]: unknown }>; usage: { [name: string]: unknown } | null } & { [name: string]: unknown } }
+
+/** Read a stored response */
+'GET /v1/responses/{id}': { path: { 
+/** id of the response */
+id: string }; query?: { 
+/** a stored response is read as JSON */
+stream?: "false" }; reply: { id: string; object: "response"; status: "in_progress" | "completed" | "incomplete" | "failed"; model: string; output: Array<{ type: string; id: string } & { [name: string]: unknown }>; usage: { [name: string]: unknown } | null } & { [name: string]: unknown } }
+
+/** Delete a stored response: what went on from it cannot be continued */
+'DELETE /v1/responses/{id}': { path: { 
+/** id of the response */
+id: string }; reply: { id: string; object: "response"; deleted: true } }
+
+/** List the items that a stored response was asked with */
+'GET /v1/responses/{id}/input_items': { path: { 
+/** id of the response */
+id: string }; query?: { 
+/** at most so many */
+limit?: number; 
+/** `desc`, the newest first, by default */
+order?: "asc" | "desc"; 
+/** the last id of the page before */
+after?: string }; reply: { object: "list"; data: Array<{ type: string } & { [name: string]: unknown }>; first_id: string | null; last_id: string | null; has_more: boolean } }
+
+/** Complete a chat in Anthropic’s shape, from the cache where it can be */
+'POST /v1/messages': { body: { 
+/** `provider/model`, an alias, or a bare name */
+model: string; system?: string | Array<{ type: string } & { [name: string]: unknown }> | null; messages: Array<{ role: "user" | "assistant" | "system"; 
+/** a text, or blocks: text, image, document, search_result, tool_use, tool_result */
+content: string | Array<{ type: string } & { [name: string]: unknown }> }>; tools?: Array<{ 
+/** `custom`: tools that run at Anthropic are refused */
+type?: string | null; name?: string; description?: string | null; input_schema?: { [name: string]: unknown }; strict?: boolean | null }> | null; tool_choice?: { type: "auto" | "any" | "tool" | "none"; name?: string; disable_parallel_tool_use?: boolean | null } | null; output_config?: { effort?: string | null; format?: { type: "json_schema"; schema: { [name: string]: unknown } } | null } | null; 
+/** refused */
+mcp_servers?: Array<unknown> | null; 
+/** refused */
+container?: unknown; max_tokens: number; stream?: boolean | null; temperature?: number | null; top_p?: number | null; 
+/** passed on: a provider may refuse it */
+top_k?: number | null; stop_sequences?: Array<string> | null; metadata?: { user_id?: string | null } | null }; reply: { id: string; type: "message"; role: "assistant"; model: string; content: Array<{ type: "text" | "tool_use" } & { [name: string]: unknown }>; stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "refusal" | null; stop_sequence: string | null; stop_details: { type: "refusal"; category: null; explanation: string | null } | null; usage: { input_tokens: number; output_tokens: number; cache_creation_input_tokens: number; cache_read_input_tokens: number } } }
+
+/** Estimate the tokens of a request in Anthropic’s shape */
+'POST /v1/messages/count_tokens': { body: { 
+/** `provider/model`, an alias, or a bare name */
+model: string; system?: string | Array<{ type: string } & { [name: string]: unknown }> | null; messages: Array<{ role: "user" | "assistant" | "system"; 
+/** a text, or blocks: text, image, document, search_result, tool_use, tool_result */
+content: string | Array<{ type: string } & { [name: string]: unknown }> }>; tools?: Array<{ 
+/** `custom`: tools that run at Anthropic are refused */
+type?: string | null; name?: string; description?: string | null; input_schema?: { [name: string]: unknown }; strict?: boolean | null }> | null; tool_choice?: { type: "auto" | "any" | "tool" | "none"; name?: string; disable_parallel_tool_use?: boolean | null } | null; output_config?: { effort?: string | null; format?: { type: "json_schema"; schema: { [name: string]: unknown } } | null } | null; 
+/** refused */
+mcp_servers?: Array<unknown> | null; 
+/** refused */
+container?: unknown }; reply: { input_tokens: number } }
 
 /** Complete a chat, from the cache where it can be */
 'POST /v1/chat/completions': { body: { model: string; messages?: Array<{ role: "system" | "developer" | "user" | "assistant" | "tool" | "function"; content?: string | Array<{ type: string } & { [name: string]: unknown }> | null } & { [name: string]: unknown }>; prompt?: { id: string; version?: number; label?: string; variables?: { [name: string]: unknown } } | null; stream?: boolean | null; stream_options?: { include_usage?: boolean } & { [name: string]: unknown } | null; temperature?: number | null; top_p?: number | null; n?: number | null; max_tokens?: number | null; max_completion_tokens?: number | null; stop?: string | Array<string> | null; seed?: number | null; tools?: Array<{ type: string } & { [name: string]: unknown }> | null; tool_choice?: string | { [name: string]: unknown } | null; response_format?: { type: string } & { [name: string]: unknown } | null; user?: string | null; metadata?: { [name: string]: unknown } | null } & { [name: string]: unknown }; reply: { id: string; object: "chat.completion"; choices: Array<{ [name: string]: unknown }> } & { [name: string]: unknown } }
 
 /** Models that can be called */
-'GET /v1/models': { reply: { object: "list"; data: Array<{ id: string; object: "model"; created: number; owned_by: string }> } }
+'GET /v1/models': { reply: { object: "list"; data: Array<{ id: string; object: "model"; created: number; owned_by: string; type: "model"; display_name: string; created_at: string; 
+/** USD per million tokens, where it is known */
+price?: { input: number; cached: number; output: number } & { [name: string]: unknown } }>; has_more: false; first_id: string | null; last_id: string | null } }
 
 /** What the cache did for this tenant */
 'GET /v1/cache/stats': { reply: { hits: number; misses: number; collapsed: number; bypassed: number; hit_rate: number; saved_tokens: number } }
 
 /** Remove stored answers: of one request, or all of this tenant */
 'POST /v1/cache/purge': { body: { request?: { model: string; messages?: Array<{ role: "system" | "developer" | "user" | "assistant" | "tool" | "function"; content?: string | Array<{ type: string } & { [name: string]: unknown }> | null } & { [name: string]: unknown }>; prompt?: { id: string; version?: number; label?: string; variables?: { [name: string]: unknown } } | null; stream?: boolean | null; stream_options?: { include_usage?: boolean } & { [name: string]: unknown } | null; temperature?: number | null; top_p?: number | null; n?: number | null; max_tokens?: number | null; max_completion_tokens?: number | null; stop?: string | Array<string> | null; seed?: number | null; tools?: Array<{ type: string } & { [name: string]: unknown }> | null; tool_choice?: string | { [name: string]: unknown } | null; response_format?: { type: string } & { [name: string]: unknown } | null; user?: string | null; metadata?: { [name: string]: unknown } | null } & { [name: string]: unknown } }; reply: { purged: number } }
+
+/** Embed texts in the shape of Hugging Face’s Text Embeddings Inference */
+'POST /embed': { query?: { 
+/** the hub’s default embedding model where none is named */
+model?: string }; body: { inputs: string | Array<string>; dimensions?: number | null }; reply: Array<Array<number>> }
 
 /** Embed texts, from the cache where they are in it */
 'POST /v1/embeddings': { body: { 
@@ -38,7 +119,9 @@ size: number;
 overlap: number }; created_at: string }> } }
 
 /** Make an index; with the settings that it has, nothing changes */
-'PUT /v1/indexes/{index}': { path: { index: string }; body: { 
+'PUT /v1/indexes/{index}': { path: { 
+/** name of the index, or an alias of it */
+index: string }; body: { 
 /** of the metadata: a tag or number can be filtered by, a text is searched */
 fields?: { [name: string]: "tag" | "number" | "text" }; 
 /** of the vectors; by default the embedding model’s own */
@@ -63,7 +146,9 @@ size: number;
 overlap: number }; created_at: string } }
 
 /** Read an index, by its name or an alias */
-'GET /v1/indexes/{index}': { path: { index: string }; reply: { name: string; fields: { [name: string]: "tag" | "number" | "text" }; dimensions: number; metric: "cosine" | "euclidean" | "dot_product"; embedding_model: string | null; hot_tag: string | null; quantization: "none" | "int8"; chunking: { 
+'GET /v1/indexes/{index}': { path: { 
+/** name of the index, or an alias of it */
+index: string }; reply: { name: string; fields: { [name: string]: "tag" | "number" | "text" }; dimensions: number; metric: "cosine" | "euclidean" | "dot_product"; embedding_model: string | null; hot_tag: string | null; quantization: "none" | "int8"; chunking: { 
 /** most characters of a chunk */
 size: number; 
 /** what two neighbours share, at most a third of `size` */
@@ -72,19 +157,29 @@ overlap: number }; created_at: string;
 documents: number } }
 
 /** Delete an index with all its documents, and the aliases that lead to it */
-'DELETE /v1/indexes/{index}': { path: { index: string }; reply: undefined }
+'DELETE /v1/indexes/{index}': { path: { 
+/** name of the index, or an alias of it */
+index: string }; reply: undefined }
 
 /** List aliases by name */
 'GET /v1/index-aliases': { reply: { data: Array<{ alias: string; index: string }> } }
 
 /** Lead an alias to an index: from now on here, within a second everywhere */
-'PUT /v1/index-aliases/{alias}': { path: { alias: string }; body: { index: string }; reply: { alias: string; index: string } }
+'PUT /v1/index-aliases/{alias}': { path: { 
+/** the name that leads to an index */
+alias: string }; body: { index: string }; reply: { alias: string; index: string } }
 
 /** Remove an alias; its index stays */
-'DELETE /v1/index-aliases/{alias}': { path: { alias: string }; reply: undefined }
+'DELETE /v1/index-aliases/{alias}': { path: { 
+/** the name that leads to an index */
+alias: string }; reply: undefined }
 
 /** Write documents: all are checked and embedded first, then each is replaced as a whole · Equal content is not embedded again, so that a call may be repeated: documents are known by their id. One without an id gets a random one, with an Idempotency-Key always the same one. */
-'POST /v1/indexes/{index}/documents': { path: { index: string }; query?: { async?: "true" | "false" }; body: Array<{ text: string; 
+'POST /v1/indexes/{index}/documents': { path: { 
+/** name of the index, or an alias of it */
+index: string }; query?: { 
+/** `true`: they are only queued, and the reply is a job */
+async?: "true" | "false" }; body: Array<{ text: string; 
 /** of the whole document, in one chunk */
 vector?: Array<number>; metadata?: { [name: string]: unknown }; 
 /** 1 to 512 characters; a random one by default */
@@ -99,31 +194,55 @@ total: number; done: number; failed: number;
 errors: Array<{ document_id: string; code: string; message: string }>; created_at: string; finished_at: string | null } }
 
 /** List the ids of documents, in pages */
-'GET /v1/indexes/{index}/documents': { path: { index: string }; query?: { after?: string; limit?: number }; reply: { data: Array<{ id: string }>; 
+'GET /v1/indexes/{index}/documents': { path: { 
+/** name of the index, or an alias of it */
+index: string }; query?: { 
+/** the last one of the page before, or its `next` */
+after?: string; 
+/** at most so many */
+limit?: number }; reply: { data: Array<{ id: string }>; 
 /** the `after` of the next page */
 next: string | null } }
 
 /** Write one document: JSON, or a file of text, Markdown, HTML or PDF · The metadata of a file comes as JSON in `x-hub-metadata` (ASCII: escape other characters as `\u…`) or `?metadata=`. */
-'PUT /v1/indexes/{index}/documents/{id}': { path: { index: string; id: string }; body: { text: string; 
+'PUT /v1/indexes/{index}/documents/{id}': { path: { 
+/** name of the index, or an alias of it */
+index: string; 
+/** id of the document */
+id: string }; body: { text: string; 
 /** of the whole document, in one chunk */
 vector?: Array<number>; metadata?: { [name: string]: unknown } }; raw: 'text/plain' | 'text/markdown' | 'text/html' | 'application/pdf'; reply: { id: string; chunks: number; 
 /** it was there like this, and was neither embedded nor written again */
 unchanged: boolean } }
 
 /** Read a document */
-'GET /v1/indexes/{index}/documents/{id}': { path: { index: string; id: string }; reply: { id: string; text: string; metadata: { [name: string]: unknown }; chunks: number } }
+'GET /v1/indexes/{index}/documents/{id}': { path: { 
+/** name of the index, or an alias of it */
+index: string; 
+/** id of the document */
+id: string }; reply: { id: string; text: string; metadata: { [name: string]: unknown }; chunks: number } }
 
 /** Delete a document */
-'DELETE /v1/indexes/{index}/documents/{id}': { path: { index: string; id: string }; reply: undefined }
+'DELETE /v1/indexes/{index}/documents/{id}': { path: { 
+/** name of the index, or an alias of it */
+index: string; 
+/** id of the document */
+id: string }; reply: undefined }
 
 /** Delete the documents whose metadata passes a filter */
-'POST /v1/indexes/{index}/documents/delete': { path: { index: string }; body: { filter: Filter }; reply: { deleted: number } }
+'POST /v1/indexes/{index}/documents/delete': { path: { 
+/** name of the index, or an alias of it */
+index: string }; body: { filter: Filter }; reply: { deleted: number } }
 
 /** Write a page of documents into another index, e.g. of another embedding model · Text and metadata are copied; vectors are made anew. Repeat it with the `cursor` of the reply until that is null, then lead the alias there. */
-'POST /v1/indexes/{index}/copy': { path: { index: string }; body: { to: string; cursor?: string; limit?: number }; reply: { copied: number; unchanged: number; cursor: string | null } }
+'POST /v1/indexes/{index}/copy': { path: { 
+/** name of the index, or an alias of it */
+index: string }; body: { to: string; cursor?: string; limit?: number }; reply: { copied: number; unchanged: number; cursor: string | null } }
 
 /** How far queued documents are */
-'GET /v1/jobs/{id}': { path: { id: string }; reply: { id: string; 
+'GET /v1/jobs/{id}': { path: { 
+/** of the reply that queued the documents */
+id: string }; reply: { id: string; 
 /** `failed`: all is over, and something failed */
 status: "queued" | "running" | "done" | "failed"; index: string; 
 /** documents */
@@ -132,7 +251,9 @@ total: number; done: number; failed: number;
 errors: Array<{ document_id: string; code: string; message: string }>; created_at: string; finished_at: string | null } }
 
 /** Search an index by vector, text or both */
-'POST /v1/indexes/{index}/search': { path: { index: string }; body: { query?: string; 
+'POST /v1/indexes/{index}/search': { path: { 
+/** name of the index, or an alias of it */
+index: string }; body: { query?: string; 
 /** as long as the index has dimensions */
 vector?: Array<number>; 
 /** `hybrid` by default; `vector` where there is no query, `text` where nothing can embed it */
@@ -157,7 +278,9 @@ plan: Array<{ [name: string]: unknown }>; phases: Array<{ name: string; start: n
 stale: number } } }
 
 /** Search an index in the shape of OpenAI’s vector stores */
-'POST /v1/vector_stores/{index}/search': { path: { index: string }; body: { query: string | Array<string>; filters?: Filter | null; max_num_results?: number; ranking_options?: { 
+'POST /v1/vector_stores/{index}/search': { path: { 
+/** name of the index, or an alias of it */
+index: string }; body: { query: string | Array<string>; filters?: Filter | null; max_num_results?: number; ranking_options?: { 
 /** `none` searches by vector alone */
 ranker?: string; score_threshold?: number } & { [name: string]: unknown } | null; 
 /** accepted; the query is searched with as it is */
@@ -189,10 +312,16 @@ source: number }>;
 found: boolean; usage: { [name: string]: unknown }; model: string } }
 
 /** List agents by name */
-'GET /v1/agents': { query?: { after?: string; limit?: number }; reply: { data: Array<{ id: string; status: string; version: number } & { [name: string]: unknown }>; next: string | null } }
+'GET /v1/agents': { query?: { 
+/** the last one of the page before, or its `next` */
+after?: string; 
+/** at most so many */
+limit?: number }; reply: { data: Array<{ id: string; status: string; version: number } & { [name: string]: unknown }>; next: string | null } }
 
 /** Make an agent, or change it */
-'PUT /v1/agents/{id}': { path: { id: string }; body: { 
+'PUT /v1/agents/{id}': { path: { 
+/** name of the agent */
+id: string }; body: { 
 /** executors take tasks that planners give away */
 role: "planner" | "executor" | "custom"; 
 /** HUB_AGENT_MODEL by default */
@@ -467,13 +596,19 @@ max_tokens?: number;
 extract?: boolean } }; reply: { id: string; status: string; version: number } & { [name: string]: unknown } }
 
 /** Read an agent and its state */
-'GET /v1/agents/{id}': { path: { id: string }; reply: { id: string; status: string; version: number } & { [name: string]: unknown } }
+'GET /v1/agents/{id}': { path: { 
+/** name of the agent */
+id: string }; reply: { id: string; status: string; version: number } & { [name: string]: unknown } }
 
 /** Delete an agent */
-'DELETE /v1/agents/{id}': { path: { id: string }; reply: undefined }
+'DELETE /v1/agents/{id}': { path: { 
+/** name of the agent */
+id: string }; reply: undefined }
 
 /** Run one step, or all until the run is over · With `Idempotency-Key` a step happens once, however often it is asked for. With `until: "done"`: server-sent events `step`, or with `stream: false` or `Accept: application/json` the last step. */
-'POST /v1/agents/{id}/steps': { path: { id: string }; body: { 
+'POST /v1/agents/{id}/steps': { path: { 
+/** name of the agent */
+id: string }; body: { 
 /** what the agent is told */
 input?: string | { [name: string]: unknown }; 
 /** go on until the run is over or waits, and stream the steps */
@@ -486,20 +621,30 @@ decisions?: Array<{ call_id: string;
 action: "approve" | "reject" | "retry" | "result"; output?: string; reason?: string }> }; reply: { step: number; status: "running" | "waiting" | "done" | "failed" | "needs_attention"; output: string | null; tool_calls: Array<{ id: string; name: string; arguments: string } & { [name: string]: unknown }>; version: number } & { [name: string]: unknown } }
 
 /** The journal, the oldest step first */
-'GET /v1/agents/{id}/steps': { path: { id: string }; query?: { 
+'GET /v1/agents/{id}/steps': { path: { 
+/** name of the agent */
+id: string }; query?: { 
 /** a step’s number */
-after?: number; limit?: number }; reply: { data: Array<{ step: number; status: "running" | "waiting" | "done" | "failed" | "needs_attention"; output: string | null; tool_calls: Array<{ id: string; name: string; arguments: string } & { [name: string]: unknown }>; version: number } & { [name: string]: unknown }> } }
+after?: number; 
+/** at most so many */
+limit?: number }; reply: { data: Array<{ step: number; status: "running" | "waiting" | "done" | "failed" | "needs_attention"; output: string | null; tool_calls: Array<{ id: string; name: string; arguments: string } & { [name: string]: unknown }>; version: number } & { [name: string]: unknown }> } }
 
 /** Send a message: the agent takes it up by itself */
-'POST /v1/agents/{id}/messages': { path: { id: string }; body: { content: string | { [name: string]: unknown }; 
+'POST /v1/agents/{id}/messages': { path: { 
+/** name of the agent */
+id: string }; body: { content: string | { [name: string]: unknown }; 
 /** what `wait` may name */
 event_type?: string }; reply: { id: string } }
 
 /** Listen to an agent’s steps · Server-sent events. With `Last-Event-ID` nothing is missed. */
-'GET /v1/agents/{id}/events': { path: { id: string }; reply: EventStream }
+'GET /v1/agents/{id}/events': { path: { 
+/** name of the agent */
+id: string }; reply: EventStream }
 
 /** What an agent remembers, by meaning or the latest first */
-'GET /v1/agents/{id}/memory': { path: { id: string }; query?: { 
+'GET /v1/agents/{id}/memory': { path: { 
+/** name of the agent */
+id: string }; query?: { 
 /** without it: all, the latest first */
 query?: string; 
 /** 10 by default */
@@ -520,7 +665,9 @@ forgotten?: "true" | "false" }; reply: { data: Array<{ id: string; text: string;
 score?: number }>; next?: string | null } }
 
 /** Have an agent remember something · What says the same as a memory that it has is not stored again. With an Idempotency-Key the call may be repeated. */
-'POST /v1/agents/{id}/memory': { path: { id: string }; body: { text: string; 
+'POST /v1/agents/{id}/memory': { path: { 
+/** name of the agent */
+id: string }; body: { text: string; 
 /** now by default */
 valid_from?: string; 
 /** for good by default */
@@ -531,10 +678,18 @@ metadata?: { [name: string]: unknown } }; reply: { status: "stored" | "duplicate
 id?: string; similarity?: number; why?: string } }
 
 /** Forget; it can be brought back for 30 days */
-'DELETE /v1/agents/{id}/memory/{memory}': { path: { id: string; memory: string }; reply: undefined }
+'DELETE /v1/agents/{id}/memory/{memory}': { path: { 
+/** name of the agent */
+id: string; 
+/** id of the memory */
+memory: string }; reply: undefined }
 
 /** Bring back what was forgotten */
-'POST /v1/agents/{id}/memory/{memory}/restore': { path: { id: string; memory: string }; reply: { id: string; text: string; origin: { kind: "tool" | "user" | "extracted" } & { [name: string]: unknown }; valid_from: string; valid_until: string | null; created_at: string; forgotten_at: string | null; metadata: { [name: string]: unknown }; 
+'POST /v1/agents/{id}/memory/{memory}/restore': { path: { 
+/** name of the agent */
+id: string; 
+/** id of the memory */
+memory: string }; reply: { id: string; text: string; origin: { kind: "tool" | "user" | "extracted" } & { [name: string]: unknown }; valid_from: string; valid_until: string | null; created_at: string; forgotten_at: string | null; metadata: { [name: string]: unknown }; 
 /** similarity to the query */
 score?: number } }
 
@@ -552,14 +707,20 @@ attempt: number; executor?: string; output?: Json1;
 error?: string; created_at: string; updated_at: string } }
 
 /** List tasks */
-'GET /v1/tasks': { query?: { status?: "waiting" | "assigned" | "done" | "failed"; limit?: number }; reply: { data: Array<{ id: string; input: Json0; to?: string; topic?: string; planner?: string; status: "waiting" | "assigned" | "done" | "failed"; 
+'GET /v1/tasks': { query?: { 
+/** only those */
+status?: "waiting" | "assigned" | "done" | "failed"; 
+/** at most so many */
+limit?: number }; reply: { data: Array<{ id: string; input: Json0; to?: string; topic?: string; planner?: string; status: "waiting" | "assigned" | "done" | "failed"; 
 /** that runs, or was the last */
 attempt: number; executor?: string; output?: Json1; 
 /** why the hub says that it failed */
 error?: string; created_at: string; updated_at: string }> } }
 
 /** Read a task, for a week after its end */
-'GET /v1/tasks/{id}': { path: { id: string }; reply: { id: string; input: Json0; to?: string; topic?: string; planner?: string; status: "waiting" | "assigned" | "done" | "failed"; 
+'GET /v1/tasks/{id}': { path: { 
+/** id of the task */
+id: string }; reply: { id: string; input: Json0; to?: string; topic?: string; planner?: string; status: "waiting" | "assigned" | "done" | "failed"; 
 /** that runs, or was the last */
 attempt: number; executor?: string; output?: Json1; 
 /** why the hub says that it failed */
@@ -573,14 +734,18 @@ topics?: Array<string>; wait_seconds?: number;
 lease_seconds: number }; reply: { task: { id: string; attempt: number; input: Json0; to?: string; topic?: string; planner?: string; lease_expires_at: string } } | undefined }
 
 /** Keep a claimed task · 409 `task_lost` where it is another one’s now. */
-'PUT /v1/tasks/{id}/lease': { path: { id: string }; body: { 
+'PUT /v1/tasks/{id}/lease': { path: { 
+/** id of the task */
+id: string }; body: { 
 /** of the claim */
 attempt: number; 
 /** renew it before it is over */
 lease_seconds: number }; reply: { lease_expires_at: string } }
 
 /** Report how a claimed task went · May be repeated: the first report counts. 409 `task_lost` where it is another one’s now. */
-'POST /v1/tasks/{id}/result': { path: { id: string }; body: { 
+'POST /v1/tasks/{id}/result': { path: { 
+/** id of the task */
+id: string }; body: { 
 /** of the claim */
 attempt: number; status: "done" | "failed"; output?: Json0 }; reply: { id: string; input: Json0; to?: string; topic?: string; planner?: string; status: "waiting" | "assigned" | "done" | "failed"; 
 /** that runs, or was the last */
@@ -589,25 +754,35 @@ attempt: number; executor?: string; output?: Json1;
 error?: string; created_at: string; updated_at: string } }
 
 /** List topics */
-'GET /v1/knowledge': { query?: { limit?: number; 
+'GET /v1/knowledge': { query?: { 
+/** at most so many */
+limit?: number; 
 /** the last topic of the page before */
 after?: string }; reply: { data: Array<{ topic: string; fields: number }>; has_more: boolean } }
 
 /** Write facts of a topic; others stay · All of them are written or none. `Idempotency-Key` makes a repeated write one write. 409 `version_conflict` where a condition does not hold. */
-'PUT /v1/knowledge/{topic}': { path: { topic: string }; query?: { 
+'PUT /v1/knowledge/{topic}': { path: { 
+/** name of the topic */
+topic: string }; query?: { 
 /** only where the field has this version; 0: where it is not there */
 if_versions?: { [name: string]: number } }; body: { [name: string]: Json0 }; reply: { topic: string; facts: { [name: string]: { value: Json0; version: number; by: string; at: string } } } }
 
 /** Read what is known of a topic */
-'GET /v1/knowledge/{topic}': { path: { topic: string }; query?: { 
+'GET /v1/knowledge/{topic}': { path: { 
+/** name of the topic */
+topic: string }; query?: { 
 /** only these */
 field?: Array<string> }; reply: { topic: string; facts: { [name: string]: { value: Json0; version: number; by: string; at: string } } } }
 
 /** Forget a topic */
-'DELETE /v1/knowledge/{topic}': { path: { topic: string }; reply: undefined }
+'DELETE /v1/knowledge/{topic}': { path: { 
+/** name of the topic */
+topic: string }; reply: undefined }
 
 /** Set how a stream is kept and who works on it */
-'PUT /v1/events/{stream}': { path: { stream: string }; body: { 
+'PUT /v1/events/{stream}': { path: { 
+/** name of the stream; it is there once an event is */
+stream: string }; body: { 
 /** who works on it; its other fields are that handler’s own */
 handler?: { type: string } & { [name: string]: unknown }; 
 /** events with the same value there are worked on in order: `subject`, `data.customer.id` */
@@ -642,7 +817,9 @@ result_ttl_seconds?: number;
 dedupe_seconds?: number; retry?: { attempts?: number; first_seconds?: number; longest_seconds?: number }; name: string } }
 
 /** Read a stream’s settings; what is not set is as by default */
-'GET /v1/events/{stream}': { path: { stream: string }; reply: { 
+'GET /v1/events/{stream}': { path: { 
+/** name of the stream; it is there once an event is */
+stream: string }; reply: { 
 /** who works on it; its other fields are that handler’s own */
 handler?: { type: string } & { [name: string]: unknown }; 
 /** events with the same value there are worked on in order: `subject`, `data.customer.id` */
@@ -661,10 +838,14 @@ result_ttl_seconds?: number;
 dedupe_seconds?: number; retry?: { attempts?: number; first_seconds?: number; longest_seconds?: number }; name: string } }
 
 /** Set everything as by default: nobody works on it; its events stay as long as they would */
-'DELETE /v1/events/{stream}': { path: { stream: string }; reply: undefined }
+'DELETE /v1/events/{stream}': { path: { 
+/** name of the stream; it is there once an event is */
+stream: string }; reply: undefined }
 
 /** Send events: CloudEvents, plain JSON, or one event a line · The reply comes once Redis has them. A batch is stored as a whole or not at all; lines are stored in parts of up to 1,000 while they come. An event with the same source and id as one of the last day is a duplicate. With an Idempotency-Key, events without an id can be sent again. */
-'POST /v1/events/{stream}': { path: { stream: string }; body: { [name: string]: unknown }; raw: string; reply: { accepted: number; 
+'POST /v1/events/{stream}': { path: { 
+/** name of the stream; it is there once an event is */
+stream: string }; body: { [name: string]: unknown }; raw: string; reply: { accepted: number; 
 /** seen before, by source and id: not stored again */
 duplicates: number; 
 /** in the order that they came in; left out for `Prefer: return=minimal` */
@@ -690,14 +871,22 @@ result_ttl_seconds?: number;
 dedupe_seconds?: number; retry?: { attempts?: number; first_seconds?: number; longest_seconds?: number }; name: string }> } }
 
 /** Read dead letters, oldest first, in pages */
-'GET /v1/events/{stream}/dead': { path: { stream: string }; query?: { after?: string; limit?: number }; reply: { data: Array<{ 
+'GET /v1/events/{stream}/dead': { path: { 
+/** name of the stream; it is there once an event is */
+stream: string }; query?: { 
+/** the last one of the page before, or its `next` */
+after?: string; 
+/** at most so many */
+limit?: number }; reply: { data: Array<{ 
 /** what a replay names */
 id: string; cause: string; attempts: number; at: string; result_id: string | null; event: { [name: string]: unknown } | null }>; 
 /** the `after` of the next page */
 next: string | null } }
 
 /** Put dead letters back into their stream, by id or by filter · May be repeated: what was put back is no dead letter any more. */
-'POST /v1/events/{stream}/dead/replay': { path: { stream: string }; body: { ids: Array<string> } | { 
+'POST /v1/events/{stream}/dead/replay': { path: { 
+/** name of the stream; it is there once an event is */
+stream: string }; body: { ids: Array<string> } | { 
 /** all that is given must hold; `{}`: every one */
 filter: { 
 /** a part of it */
@@ -713,6 +902,15 @@ ids?: Array<string>;
 /** there may be more: the `after` of the next call */
 next?: string | null } }
 
+/** Read the latest events, the newest first */
+'GET /v1/events/{stream}/latest': { path: { 
+/** name of the stream; it is there once an event is */
+stream: string }; query?: { 
+/** at most so many */
+limit?: number }; reply: { data: Array<{ result_id: string; received_at: string; 
+/** CloudEvent */
+event: { id: string; source: string; type: string } & { [name: string]: unknown } }> } }
+
 /** List a tenant’s webhook sources, without their secrets */
 'GET /v1/webhooks': { query?: { 
 /** by default that of the key */
@@ -723,7 +921,9 @@ path: string;
 previous_secret_until: string | null; created_at: string; updated_at: string }> } }
 
 /** Let a sender’s webhooks into a stream or to an agent; with another secret, both are taken for a while */
-'PUT /v1/webhooks/{source}': { path: { source: string }; query?: { 
+'PUT /v1/webhooks/{source}': { path: { 
+/** name of the source */
+source: string }; query?: { 
 /** by default that of the key */
 tenant?: string }; body: { 
 /** how the sender signs */
@@ -738,7 +938,9 @@ path: string;
 previous_secret_until: string | null; created_at: string; updated_at: string } }
 
 /** Read a webhook source, without its secrets */
-'GET /v1/webhooks/{source}': { path: { source: string }; query?: { 
+'GET /v1/webhooks/{source}': { path: { 
+/** name of the source */
+source: string }; query?: { 
 /** by default that of the key */
 tenant?: string }; reply: { source: string; scheme: "standard" | "github" | "stripe" | "slack"; target: { stream: string } | { agent: string }; 
 /** where the sender is to call */
@@ -747,12 +949,18 @@ path: string;
 previous_secret_until: string | null; created_at: string; updated_at: string } }
 
 /** Remove a webhook source */
-'DELETE /v1/webhooks/{source}': { path: { source: string }; query?: { 
+'DELETE /v1/webhooks/{source}': { path: { 
+/** name of the source */
+source: string }; query?: { 
 /** by default that of the key */
 tenant?: string }; reply: undefined }
 
 /** Take a signed webhook: an event for the source’s stream or agent · Needs no key: the signature is checked over the body’s bytes. A signed time may be five minutes off. Sent again, it is a duplicate and stored once. */
-'POST /v1/webhooks/{source}': { path: { source: string }; query?: { tenant?: string }; reply: undefined }
+'POST /v1/webhooks/{source}': { path: { 
+/** name of the source */
+source: string }; query?: { 
+/** by default that of the key */
+tenant?: string }; body?: unknown; reply: Response | { accepted: number; duplicates: number; events: Array<{ id: string; result_id?: string }> } }
 
 /** List the tenant’s alert rules */
 'GET /v1/alerts': { reply: { data: Array<{ name: string; 
@@ -760,7 +968,9 @@ tenant?: string }; reply: undefined }
 on: { stream: string } | { results: string } | { pipeline: string }; when: { type: string } & { [name: string]: unknown }; webhook?: { url: string; secret?: string; allow_private?: boolean }; cooldown_seconds: number; created_at: string; updated_at: string }> } }
 
 /** Set an alert rule; every instance follows within a second */
-'PUT /v1/alerts/{name}': { path: { name: string }; body: { 
+'PUT /v1/alerts/{name}': { path: { 
+/** name of the rule */
+name: string }; body: { 
 /** events of a stream as they came in, what came of them, or what a pipeline made of events */
 on: { stream: string } | { results: string } | { pipeline: string }; when: { type: "threshold"; 
 /** dotted: `data.temperature` of an event, `result.score` or `event.data.temperature` of a result */
@@ -781,15 +991,23 @@ cooldown_seconds?: number }; reply: { name: string;
 on: { stream: string } | { results: string } | { pipeline: string }; when: { type: string } & { [name: string]: unknown }; webhook?: { url: string; secret?: string; allow_private?: boolean }; cooldown_seconds: number; created_at: string; updated_at: string } }
 
 /** Read an alert rule */
-'GET /v1/alerts/{name}': { path: { name: string }; reply: { name: string; 
+'GET /v1/alerts/{name}': { path: { 
+/** name of the rule */
+name: string }; reply: { name: string; 
 /** events of a stream as they came in, what came of them, or what a pipeline made of events */
 on: { stream: string } | { results: string } | { pipeline: string }; when: { type: string } & { [name: string]: unknown }; webhook?: { url: string; secret?: string; allow_private?: boolean }; cooldown_seconds: number; created_at: string; updated_at: string } }
 
 /** Remove an alert rule */
-'DELETE /v1/alerts/{name}': { path: { name: string }; reply: undefined }
+'DELETE /v1/alerts/{name}': { path: { 
+/** name of the rule */
+name: string }; reply: undefined }
 
 /** Webhooks that were not taken, of all tenants, oldest first, in pages */
-'GET /v1/deliveries/dead': { query?: { after?: string; limit?: number }; reply: { data: Array<{ 
+'GET /v1/deliveries/dead': { query?: { 
+/** the last one of the page before, or its `next` */
+after?: string; 
+/** at most so many */
+limit?: number }; reply: { data: Array<{ 
 /** what a replay names */
 id: string; tenant: string; webhook_id: string; url: string; cause: string; attempts: number; at: string }>; 
 /** the `after` of the next page */
@@ -806,7 +1024,9 @@ refused: number; first_refusal?: { id: string; message: string };
 more?: boolean; error?: { code: string; message: string } } | null; last_error: { code: string; message: string; at: string } | null; consecutive_failures: number } & { [name: string]: unknown }> } }
 
 /** Set a schedule: an event, or a source to pull, at its times · Runs in the name of the key that sets it. Every due time is run once across all instances; times that were missed are one run. */
-'PUT /v1/schedules/{name}': { path: { name: string }; body: { 
+'PUT /v1/schedules/{name}': { path: { 
+/** name of the schedule */
+name: string }; body: { 
 /** five fields */
 cron?: string; 
 /** IANA’s name; UTC by default */
@@ -885,24 +1105,32 @@ refused: number; first_refusal?: { id: string; message: string };
 more?: boolean; error?: { code: string; message: string } } | null; last_error: { code: string; message: string; at: string } | null; consecutive_failures: number } & { [name: string]: unknown } }
 
 /** Read a schedule, and how its last run went */
-'GET /v1/schedules/{name}': { path: { name: string }; reply: { name: string; next_run: string | null; last_run: { planned: string; started: string; finished: string; status: "ok" | "failed"; accepted: number; duplicates: number; 
+'GET /v1/schedules/{name}': { path: { 
+/** name of the schedule */
+name: string }; reply: { name: string; next_run: string | null; last_run: { planned: string; started: string; finished: string; status: "ok" | "failed"; accepted: number; duplicates: number; 
 /** what the target does not take */
 refused: number; first_refusal?: { id: string; message: string }; 
 /** there is more to read; it goes on at once */
 more?: boolean; error?: { code: string; message: string } } | null; last_error: { code: string; message: string; at: string } | null; consecutive_failures: number } & { [name: string]: unknown } }
 
 /** Remove a schedule */
-'DELETE /v1/schedules/{name}': { path: { name: string }; reply: undefined }
+'DELETE /v1/schedules/{name}': { path: { 
+/** name of the schedule */
+name: string }; reply: undefined }
 
 /** Run a schedule now, off or on · Answers when the run is over, at the latest after some 20 s; 409 where it is running already. */
-'POST /v1/schedules/{name}/run': { path: { name: string }; reply: { planned: string; started: string; finished: string; status: "ok" | "failed"; accepted: number; duplicates: number; 
+'POST /v1/schedules/{name}/run': { path: { 
+/** name of the schedule */
+name: string }; reply: { planned: string; started: string; finished: string; status: "ok" | "failed"; accepted: number; duplicates: number; 
 /** what the target does not take */
 refused: number; first_refusal?: { id: string; message: string }; 
 /** there is more to read; it goes on at once */
 more?: boolean; error?: { code: string; message: string } } }
 
 /** Queue one job or several */
-'POST /v1/queues/{queue}/jobs': { path: { queue: string }; body: Array<{ 
+'POST /v1/queues/{queue}/jobs': { path: { 
+/** name of the queue; it is there once a job is */
+queue: string }; body: Array<{ 
 /** the same id is the same job, while the queue or its result knows it */
 id?: string; 
 /** as of streams: `type` names it, the other fields are its own */
@@ -917,34 +1145,48 @@ longest_seconds?: number } }>; reply: { accepted: number; duplicates: number; jo
 result_id: string }> } }
 
 /** How long a queue is */
-'GET /v1/queues/{queue}': { path: { queue: string }; reply: { waiting: number; 
+'GET /v1/queues/{queue}': { path: { 
+/** name of the queue; it is there once a job is */
+queue: string }; reply: { waiting: number; 
 /** worked on now, or waiting for another attempt */
 leased: number; dead: number } }
 
 /** Jobs that were given up */
-'GET /v1/queues/{queue}/dead': { path: { queue: string }; query?: { limit?: number }; reply: { data: Array<{ id: string; cause: string; attempts: number; at: string }> } }
+'GET /v1/queues/{queue}/dead': { path: { 
+/** name of the queue; it is there once a job is */
+queue: string }; query?: { 
+/** at most so many */
+limit?: number }; reply: { data: Array<{ id: string; cause: string; attempts: number; at: string }> } }
 
 /** Put jobs that were given up back into their queue */
-'POST /v1/queues/{queue}/dead/replay': { path: { queue: string }; body: { ids: Array<string> }; reply: { replayed: Array<string> } }
+'POST /v1/queues/{queue}/dead/replay': { path: { 
+/** name of the queue; it is there once a job is */
+queue: string }; body: { ids: Array<string> }; reply: { replayed: Array<string> } }
 
 /** How many events there are, and how many wait */
-'GET /v1/events/{stream}/stats': { path: { stream: string }; reply: { length: number; groups: Array<{ name: string; 
+'GET /v1/events/{stream}/stats': { path: { 
+/** name of the stream; it is there once an event is */
+stream: string }; reply: { length: number; groups: Array<{ name: string; 
 /** not yet read; null where Redis does not know */
 lag: number | null; 
 /** read, and not yet done with */
 pending: number }>; dead: number } }
 
 /** What came of an event; waits for it where `wait_seconds` says so */
-'GET /v1/results/{id}': { path: { id: string }; query?: { wait_seconds?: number }; reply: { id: string; stream: string; event_id: string; status: "done" | "failed"; result?: unknown; error?: { message: string }; at: string; attempts: number } & { [name: string]: unknown } }
+'GET /v1/results/{id}': { path: { 
+/** the `result_id` of an event or job */
+id: string }; query?: { 
+/** wait so long for it */
+wait_seconds?: number }; reply: { id: string; stream: string; event_id: string; status: "done" | "failed"; result?: unknown; error?: { message: string }; at: string; attempts: number } & { [name: string]: unknown } }
 
 /** The process lives */
-'GET /v2/health/live': { reply: unknown }
+'GET /v2/health/live': { reply: { live: true } }
 
 /** Models can be loaded: Redis answers */
-'GET /v2/health/ready': { reply: unknown }
+'GET /v2/health/ready': { reply: { live: true; ready: boolean } }
 
 /** Describe the server */
-'GET /v2': { reply: unknown }
+'GET /v2': { reply: { name: string; version: string; extensions: Array<string> } }
 
 /** List models by name */
 'GET /v2/models': { reply: { data: Array<{ name: string; 
@@ -954,7 +1196,9 @@ versions: Array<string>;
 labels: { [name: string]: string }; default_version: string }> } }
 
 /** Describe a model or one of its versions */
-'GET /v2/models/{model}': { path: { model: string }; reply: { name: string; 
+'GET /v2/models/{model}': { path: { 
+/** name of the model */
+model: string }; reply: { name: string; 
 /** the greatest first */
 versions: Array<string>; 
 /** label → version */
@@ -969,10 +1213,16 @@ max_batch: number;
 size: number; sha256: string; created_at: string } }
 
 /** Whether a model can answer; loads it where it is not loaded yet */
-'GET /v2/models/{model}/ready': { path: { model: string }; reply: { name: string; ready: boolean } }
+'GET /v2/models/{model}/ready': { path: { 
+/** name of the model */
+model: string }; reply: { name: string; ready: boolean } }
 
 /** Describe a model or one of its versions */
-'GET /v2/models/{model}/versions/{version}': { path: { model: string; version: string }; reply: { name: string; 
+'GET /v2/models/{model}/versions/{version}': { path: { 
+/** name of the model */
+model: string; 
+/** of the model */
+version: string }; reply: { name: string; 
 /** the greatest first */
 versions: Array<string>; 
 /** label → version */
@@ -987,7 +1237,13 @@ max_batch: number;
 size: number; sha256: string; created_at: string } }
 
 /** Add a version of a model; it never changes, and the same bytes again are no change */
-'PUT /v2/models/{model}/versions/{version}': { path: { model: string; version: string }; query?: { format?: "onnx" | "tensorflow" | "torch" | "tflite"; 
+'PUT /v2/models/{model}/versions/{version}': { path: { 
+/** name of the model */
+model: string; 
+/** of the model */
+version: string }; query?: { 
+/** of the bytes; `onnx` by default */
+format?: "onnx" | "tensorflow" | "torch" | "tflite"; 
 /** JSON: `[{name, datatype, shape}]`, where the format does not say them */
 inputs?: string; 
 /** likewise */
@@ -1008,22 +1264,40 @@ max_batch: number;
 size: number; sha256: string; created_at: string } }
 
 /** Delete a version that no label leads to */
-'DELETE /v2/models/{model}/versions/{version}': { path: { model: string; version: string }; reply: undefined }
+'DELETE /v2/models/{model}/versions/{version}': { path: { 
+/** name of the model */
+model: string; 
+/** of the model */
+version: string }; reply: undefined }
 
 /** Whether a model can answer; loads it where it is not loaded yet */
-'GET /v2/models/{model}/versions/{version}/ready': { path: { model: string; version: string }; reply: { name: string; ready: boolean } }
+'GET /v2/models/{model}/versions/{version}/ready': { path: { 
+/** name of the model */
+model: string; 
+/** of the model */
+version: string }; reply: { name: string; ready: boolean } }
 
 /** Lead a label to a version; `stable` answers those who name no version */
-'PUT /v2/models/{model}/labels/{label}': { path: { model: string; label: string }; body: { version: string }; reply: { name: string; label: string; version: string } }
+'PUT /v2/models/{model}/labels/{label}': { path: { 
+/** name of the model */
+model: string; 
+/** name of the label */
+label: string }; body: { version: string }; reply: { name: string; label: string; version: string } }
 
 /** Remove a label; its version stays */
-'DELETE /v2/models/{model}/labels/{label}': { path: { model: string; label: string }; reply: undefined }
+'DELETE /v2/models/{model}/labels/{label}': { path: { 
+/** name of the model */
+model: string; 
+/** name of the label */
+label: string }; reply: undefined }
 
 /** List pipelines by name */
 'GET /v2/pipelines': { reply: { data: Array<{ name: string; created_at: string; updated_at: string } & { [name: string]: unknown }> } }
 
 /** Set a pipeline; every instance follows within a second · Inputs (and features of their entities) → `preprocess` → `models` → `postprocess` → results. Models of one runtime are one call of it. It is checked against its models as they are now. */
-'PUT /v2/pipelines/{name}': { path: { name: string }; body: { 
+'PUT /v2/pipelines/{name}': { path: { 
+/** name of the pipeline */
+name: string }; body: { 
 /** by name: a type such as `"number"`, or more of it */
 inputs: { [name: string]: { type?: "number" | "boolean" | "text" | "vector"; 
 /** of a vector */
@@ -1144,13 +1418,19 @@ cooldown_seconds?: number }>;
 record?: string }; reply: { name: string; created_at: string; updated_at: string } & { [name: string]: unknown } }
 
 /** Read a pipeline */
-'GET /v2/pipelines/{name}': { path: { name: string }; reply: { name: string; created_at: string; updated_at: string } & { [name: string]: unknown } }
+'GET /v2/pipelines/{name}': { path: { 
+/** name of the pipeline */
+name: string }; reply: { name: string; created_at: string; updated_at: string } & { [name: string]: unknown } }
 
 /** Delete a pipeline and its alert rules */
-'DELETE /v2/pipelines/{name}': { path: { name: string }; reply: undefined }
+'DELETE /v2/pipelines/{name}': { path: { 
+/** name of the pipeline */
+name: string }; reply: undefined }
 
 /** Run a pipeline for one row, or for up to 1,000 · A bad row fails the whole request; its place is in `param`. */
-'POST /v2/pipelines/{name}': { path: { name: string }; body: { 
+'POST /v2/pipelines/{name}': { path: { 
+/** name of the pipeline */
+name: string }; body: { 
 /** by name, as the definition says */
 inputs?: { [name: string]: unknown }; 
 /** windows and the dataset count a row of the same id once; random by default */
@@ -1167,7 +1447,9 @@ id?: string;
 time?: string }> }; reply: { pipeline: string; models: Array<{ name: string; version: string }>; outputs?: { [name: string]: number | string | boolean | Array<number> }; data?: Array<{ outputs: { [name: string]: number | string | boolean | Array<number> } }> } }
 
 /** Run a model; without a version the label `stable` leads, else the greatest answers · With `Inference-Header-Content-Length` (bytes of the JSON) the bytes of inputs follow the JSON: little-endian, row-major, in its order. */
-'POST /v2/models/{model}/infer': { path: { model: string }; body: { 
+'POST /v2/models/{model}/infer': { path: { 
+/** name of the model */
+model: string }; body: { 
 /** comes back in the reply */
 id?: string; parameters?: { binary_data_output?: boolean } & { [name: string]: unknown }; inputs: Array<{ name: string; 
 /** `FP32`, `INT64`, …; no `BYTES`: models here take numbers */
@@ -1180,7 +1462,11 @@ data?: unknown } & { [name: string]: unknown }>;
 outputs?: Array<{ name: string; parameters?: { binary_data?: boolean } & { [name: string]: unknown } } & { [name: string]: unknown }> } & { [name: string]: unknown }; raw: 'application/octet-stream'; reply: { model_name: string; model_version: string; id?: string; outputs: Array<{ name: string; datatype: string; shape: Array<number>; data?: Array<number | boolean> } & { [name: string]: unknown }> } }
 
 /** Run a model; without a version the label `stable` leads, else the greatest answers · With `Inference-Header-Content-Length` (bytes of the JSON) the bytes of inputs follow the JSON: little-endian, row-major, in its order. */
-'POST /v2/models/{model}/versions/{version}/infer': { path: { model: string; version: string }; body: { 
+'POST /v2/models/{model}/versions/{version}/infer': { path: { 
+/** name of the model */
+model: string; 
+/** of the model */
+version: string }; body: { 
 /** comes back in the reply */
 id?: string; parameters?: { binary_data_output?: boolean } & { [name: string]: unknown }; inputs: Array<{ name: string; 
 /** `FP32`, `INT64`, …; no `BYTES`: models here take numbers */
@@ -1204,7 +1490,9 @@ min?: number; max?: number;
 default?: number | boolean | string | Array<number> } }; ttl_seconds?: number; created_at: string; updated_at: string }> } }
 
 /** Declare a feature view, or replace its declaration · A feature’s type is for good. One that is left out is no longer served, and is served again when it comes back. */
-'PUT /v1/feature-views/{view}': { path: { view: string }; body: { 
+'PUT /v1/feature-views/{view}': { path: { 
+/** name of the feature view */
+view: string }; body: { 
 /** by name: a type such as `"int"`, or more of it */
 features: { [name: string]: { type: "float" | "int" | "bool" | "string" | "timestamp" | "vector"; 
 /** of a vector */
@@ -1225,7 +1513,9 @@ min?: number; max?: number;
 default?: number | boolean | string | Array<number> } }; ttl_seconds?: number; created_at: string; updated_at: string } }
 
 /** Read a feature view */
-'GET /v1/feature-views/{view}': { path: { view: string }; reply: { name: string; 
+'GET /v1/feature-views/{view}': { path: { 
+/** name of the feature view */
+view: string }; reply: { name: string; 
 /** false: it learns features from what is written */
 declared: boolean; features: { [name: string]: { type: "float" | "int" | "bool" | "string" | "timestamp" | "vector"; 
 /** of a vector */
@@ -1236,10 +1526,14 @@ min?: number; max?: number;
 default?: number | boolean | string | Array<number> } }; ttl_seconds?: number; created_at: string; updated_at: string } }
 
 /** Delete a feature view with all its entities */
-'DELETE /v1/feature-views/{view}': { path: { view: string }; reply: undefined }
+'DELETE /v1/feature-views/{view}': { path: { 
+/** name of the feature view */
+view: string }; reply: undefined }
 
 /** Record up to 1,000 rows: an array, or one a line · A row without an id gets a random one, with an Idempotency-Key always the same one. A dataset begins with its first row. */
-'POST /v1/datasets/{name}/rows': { path: { name: string }; body: Array<{ 
+'POST /v1/datasets/{name}/rows': { path: { 
+/** name of the dataset */
+name: string }; body: Array<{ 
 /** a row of the same id is recorded once; random by default */
 id?: string; 
 /** when its features were served; now by default */
@@ -1254,7 +1548,9 @@ duplicates: number;
 rows: Array<{ id: string }> } }
 
 /** Label up to 1,000 rows: an array, or one a line */
-'POST /v1/datasets/{name}/labels': { path: { name: string }; body: Array<{ label: Json0; 
+'POST /v1/datasets/{name}/labels': { path: { 
+/** name of the dataset */
+name: string }; body: Array<{ label: Json0; 
 /** from when on it was known; now by default */
 at?: string; 
 /** of the row */
@@ -1263,12 +1559,18 @@ id: string }>; raw: 'application/x-ndjson'; reply: { labelled: number;
 missing: Array<string> } }
 
 /** Label a row; a correction counts from its own time on */
-'PUT /v1/datasets/{name}/rows/{id}/label': { path: { name: string; id: string }; body: { label: Json0; 
+'PUT /v1/datasets/{name}/rows/{id}/label': { path: { 
+/** name of the dataset */
+name: string; 
+/** id of the row */
+id: string }; body: { label: Json0; 
 /** from when on it was known; now by default */
 at?: string }; reply: undefined }
 
 /** Export rows with their labels, one a line, in the order in which they were recorded · Point-in-time correct: a row has the features that were served at its time, whatever became of them, and with `as_of` only what was known then. Read as the caller takes it. A transfer that breaks off is continued with `after`, the id of the last whole line. */
-'GET /v1/datasets/{name}': { path: { name: string }; query?: { 
+'GET /v1/datasets/{name}': { path: { 
+/** name of the dataset */
+name: string }; query?: { 
 /** the least time (`at`) of a row */
 from?: string; 
 /** the time before which a row is */
@@ -1278,30 +1580,44 @@ labelled?: "true" | "false";
 /** rows of later times, and labels that came to be known only later, are left out */
 as_of?: string; 
 /** the id of a row: only those recorded after it */
-after?: string; limit?: number }; reply: Response }
+after?: string; 
+/** at most so many */
+limit?: number }; reply: Response }
 
 /** Set the bounds of a dataset; what is left out is as by default */
-'PUT /v1/datasets/{name}': { path: { name: string }; body: { 
+'PUT /v1/datasets/{name}': { path: { 
+/** name of the dataset */
+name: string }; body: { 
 /** 100,000 by default; the oldest go where there are more */
 max_rows?: number; 
 /** since a row was recorded; any by default */
 max_age_days?: number }; reply: { name: string; max_rows: number; max_age_days?: number } }
 
 /** Delete a dataset */
-'DELETE /v1/datasets/{name}': { path: { name: string }; reply: undefined }
+'DELETE /v1/datasets/{name}': { path: { 
+/** name of the dataset */
+name: string }; reply: undefined }
 
 /** List datasets by name */
 'GET /v1/datasets': { reply: { data: Array<{ name: string; max_rows: number; max_age_days?: number }> } }
 
 /** How large a dataset is */
-'GET /v1/datasets/{name}/stats': { path: { name: string }; reply: { name: string; max_rows: number; max_age_days?: number; rows: number; first_recorded_at: string | null; last_recorded_at: string | null } }
+'GET /v1/datasets/{name}/stats': { path: { 
+/** name of the dataset */
+name: string }; reply: { name: string; max_rows: number; max_age_days?: number; rows: number; first_recorded_at: string | null; last_recorded_at: string | null } }
 
 /** Compare what a model is served with what it was trained on, feature by feature */
-'GET /v1/datasets/{name}/skew': { path: { name: string }; query: { reference_from?: string; 
+'GET /v1/datasets/{name}/skew': { path: { 
+/** name of the dataset */
+name: string }; query: { 
+/** from this time on, of what it is compared with */
+reference_from?: string; 
 /** until here the model was trained */
 reference_to: string; 
 /** from here on it is served */
-from: string; to?: string }; reply: { reference: { rows: number; 
+from: string; 
+/** up to this time */
+to?: string }; reply: { reference: { rows: number; 
 /** the figures are of these, chosen by chance */
 sampled: number }; current: { rows: number; 
 /** the figures are of these, chosen by chance */
@@ -1342,7 +1658,11 @@ psi: number | null } | { type: "other";
 missing_rate: { reference: number; current: number } } } }
 
 /** Write features of an entity · A view that nobody declared learns its features from what is written, with types that stay: a number is a float, an array of numbers a vector. A declared view takes no others. */
-'PUT /v1/features/{view}/{entity}': { path: { view: string; entity: string }; body: { 
+'PUT /v1/features/{view}/{entity}': { path: { 
+/** name of the feature view */
+view: string; 
+/** id of the entity */
+entity: string }; body: { 
 /** by name; null: there is no value any more */
 features: { [name: string]: unknown }; 
 /** when they were so; now by default. What is older than the value that is there changes nothing */
@@ -1351,7 +1671,11 @@ event_time?: string }; reply: { entity: string; event_time: string; written: Arr
 outdated: Array<string> } }
 
 /** Read all features of an entity, with the event time of each */
-'GET /v1/features/{view}/{entity}': { path: { view: string; entity: string }; reply: { entity: string; 
+'GET /v1/features/{view}/{entity}': { path: { 
+/** name of the feature view */
+view: string; 
+/** id of the entity */
+entity: string }; reply: { entity: string; 
 /** the value, else the default, else null; null as a whole for an unknown entity without defaults */
 features: { [name: string]: number | boolean | string | Array<number> | null } | null; 
 /** of the newest of these features */
@@ -1362,10 +1686,16 @@ age_seconds: number | null;
 stale: Array<string>; event_times?: { [name: string]: string } } }
 
 /** Delete an entity */
-'DELETE /v1/features/{view}/{entity}': { path: { view: string; entity: string }; reply: undefined }
+'DELETE /v1/features/{view}/{entity}': { path: { 
+/** name of the feature view */
+view: string; 
+/** id of the entity */
+entity: string }; reply: undefined }
 
 /** Write features of up to 1,000 entities · All are checked before the first one is written. It may be repeated. */
-'POST /v1/features/{view}': { path: { view: string }; body: { rows: Array<{ 
+'POST /v1/features/{view}': { path: { 
+/** name of the feature view */
+view: string }; body: { rows: Array<{ 
 /** by name; null: there is no value any more */
 features: { [name: string]: unknown }; 
 /** when they were so; now by default. What is older than the value that is there changes nothing */
@@ -1374,7 +1704,9 @@ event_time?: string; entity: string }> }; reply: { data: Array<{ entity: string;
 outdated: Array<string> }> } }
 
 /** Read features of up to 1,000 entities at once */
-'POST /v1/features/{view}/query': { path: { view: string }; body: { entities: Array<string>; 
+'POST /v1/features/{view}/query': { path: { 
+/** name of the feature view */
+view: string }; body: { entities: Array<string>; 
 /** all of the view’s by default */
 features?: Array<string>; 
 /** names of older values are listed in `stale` */
@@ -1410,24 +1742,32 @@ period: "daily" | "monthly" | "total"; spent_usd?: number; held_usd?: number } |
 key: string } }
 
 /** List hub keys */
-'GET /v1/keys': { query?: { tenant?: string }; reply: { data: Array<{ id: string; tenant: string; name: string | null; scopes: Array<string> | null; models: Array<string> | null; channels: { read?: Array<string>; write?: Array<string> } | null; limits: Array<{ on: "requests" | "tokens"; limit: number; window_seconds: number; 
+'GET /v1/keys': { query?: { 
+/** by default that of the key */
+tenant?: string }; reply: { data: Array<{ id: string; tenant: string; name: string | null; scopes: Array<string> | null; models: Array<string> | null; channels: { read?: Array<string>; write?: Array<string> } | null; limits: Array<{ on: "requests" | "tokens"; limit: number; window_seconds: number; 
 /** of request limits; `sliding_window` by default */
 algorithm?: "sliding_window" | "fixed_window" | "token_bucket" }> | null; budget: { usd: number; 
 /** UTC days and months */
 period: "daily" | "monthly" | "total"; spent_usd?: number; held_usd?: number } | null; created_at: string; revoked_at: string | null }> } }
 
 /** Read a hub key */
-'GET /v1/keys/{id}': { path: { id: string }; reply: { id: string; tenant: string; name: string | null; scopes: Array<string> | null; models: Array<string> | null; channels: { read?: Array<string>; write?: Array<string> } | null; limits: Array<{ on: "requests" | "tokens"; limit: number; window_seconds: number; 
+'GET /v1/keys/{id}': { path: { 
+/** id of the hub key; not the key itself */
+id: string }; reply: { id: string; tenant: string; name: string | null; scopes: Array<string> | null; models: Array<string> | null; channels: { read?: Array<string>; write?: Array<string> } | null; limits: Array<{ on: "requests" | "tokens"; limit: number; window_seconds: number; 
 /** of request limits; `sliding_window` by default */
 algorithm?: "sliding_window" | "fixed_window" | "token_bucket" }> | null; budget: { usd: number; 
 /** UTC days and months */
 period: "daily" | "monthly" | "total"; spent_usd?: number; held_usd?: number } | null; created_at: string; revoked_at: string | null } }
 
 /** Revoke a hub key */
-'DELETE /v1/keys/{id}': { path: { id: string }; reply: undefined }
+'DELETE /v1/keys/{id}': { path: { 
+/** id of the hub key; not the key itself */
+id: string }; reply: undefined }
 
 /** Set limits and a budget that hold for all keys of a tenant together */
-'PUT /v1/tenants/{tenant}': { path: { tenant: string }; body: { limits?: Array<{ on: "requests" | "tokens"; limit: number; window_seconds: number; 
+'PUT /v1/tenants/{tenant}': { path: { 
+/** name of the tenant */
+tenant: string }; body: { limits?: Array<{ on: "requests" | "tokens"; limit: number; window_seconds: number; 
 /** of request limits; `sliding_window` by default */
 algorithm?: "sliding_window" | "fixed_window" | "token_bucket" }>; budget?: { usd: number; 
 /** UTC days and months */
@@ -1438,14 +1778,18 @@ algorithm?: "sliding_window" | "fixed_window" | "token_bucket" }>; budget?: { us
 period: "daily" | "monthly" | "total" } } }
 
 /** Read a tenant’s limits and budget */
-'GET /v1/tenants/{tenant}': { path: { tenant: string }; reply: { limits?: Array<{ on: "requests" | "tokens"; limit: number; window_seconds: number; 
+'GET /v1/tenants/{tenant}': { path: { 
+/** name of the tenant */
+tenant: string }; reply: { limits?: Array<{ on: "requests" | "tokens"; limit: number; window_seconds: number; 
 /** of request limits; `sliding_window` by default */
 algorithm?: "sliding_window" | "fixed_window" | "token_bucket" }>; budget?: { usd: number; 
 /** UTC days and months */
 period: "daily" | "monthly" | "total" } } }
 
 /** Erase a tenant: its hub keys at once, all else in the background */
-'DELETE /v1/tenants/{tenant}': { path: { tenant: string }; reply: { tenant: string; status: "erasing" | "erased"; requested_at: string; erased_at: string | null; 
+'DELETE /v1/tenants/{tenant}': { path: { 
+/** name of the tenant */
+tenant: string }; reply: { tenant: string; status: "erasing" | "erased"; requested_at: string; erased_at: string | null; 
 /** removed so far */
 keys: number; 
 /** of keys of the whole hub */
@@ -1460,7 +1804,9 @@ problem: string | null;
 earlier: Array<{ requested_at: string; erased_at: string }> } }
 
 /** List a tenant’s model aliases */
-'GET /v1/model-routes': { query?: { tenant?: string }; reply: { data: Array<{ targets: Array<{ 
+'GET /v1/model-routes': { query?: { 
+/** by default that of the key */
+tenant?: string }; reply: { data: Array<{ targets: Array<{ 
 /** `provider/model` */
 model: string; 
 /** of the `weighted` strategy */
@@ -1477,7 +1823,11 @@ total_ms?: number } }>; strategy?: "ordered" | "weighted";
 retries?: number; stale_if_error_seconds?: number; alias: string }> } }
 
 /** Let a name lead to models: in order, or by weight */
-'PUT /v1/model-routes/{alias}': { path: { alias: string }; query?: { tenant?: string }; body: { targets: Array<{ 
+'PUT /v1/model-routes/{alias}': { path: { 
+/** the name that leads to models */
+alias: string }; query?: { 
+/** by default that of the key */
+tenant?: string }; body: { targets: Array<{ 
 /** `provider/model` */
 model: string; 
 /** of the `weighted` strategy */
@@ -1508,7 +1858,11 @@ total_ms?: number } }>; strategy?: "ordered" | "weighted";
 retries?: number; stale_if_error_seconds?: number; alias: string } }
 
 /** Read a model alias */
-'GET /v1/model-routes/{alias}': { path: { alias: string }; query?: { tenant?: string }; reply: { targets: Array<{ 
+'GET /v1/model-routes/{alias}': { path: { 
+/** the name that leads to models */
+alias: string }; query?: { 
+/** by default that of the key */
+tenant?: string }; reply: { targets: Array<{ 
 /** `provider/model` */
 model: string; 
 /** of the `weighted` strategy */
@@ -1525,22 +1879,48 @@ total_ms?: number } }>; strategy?: "ordered" | "weighted";
 retries?: number; stale_if_error_seconds?: number; alias: string } }
 
 /** Delete a model alias */
-'DELETE /v1/model-routes/{alias}': { path: { alias: string }; query?: { tenant?: string }; reply: undefined }
+'DELETE /v1/model-routes/{alias}': { path: { 
+/** the name that leads to models */
+alias: string }; query?: { 
+/** by default that of the key */
+tenant?: string }; reply: undefined }
 
 /** List a tenant’s provider credentials, without what they hold */
-'GET /v1/credentials': { query?: { tenant?: string }; reply: { data: Array<{ provider: string; id: string; created_at: string }> } }
+'GET /v1/credentials': { query?: { 
+/** by default that of the key */
+tenant?: string }; reply: { data: Array<{ provider: string; id: string; created_at: string }> } }
 
 /** Store a provider credential of the tenant’s own, encrypted · From then on the tenant’s calls of this provider use its own credentials only. */
-'PUT /v1/credentials/{provider}/{id}': { path: { provider: string; id: string }; query?: { tenant?: string }; body: { api_key: string }; reply: { provider: string; id: string; created_at: string } }
+'PUT /v1/credentials/{provider}/{id}': { path: { 
+/** name of the provider */
+provider: string; 
+/** name of the credential */
+id: string }; query?: { 
+/** by default that of the key */
+tenant?: string }; body: { api_key: string }; reply: { provider: string; id: string; created_at: string } }
 
 /** Read a provider credential, without what it holds */
-'GET /v1/credentials/{provider}/{id}': { path: { provider: string; id: string }; query?: { tenant?: string }; reply: { provider: string; id: string; created_at: string } }
+'GET /v1/credentials/{provider}/{id}': { path: { 
+/** name of the provider */
+provider: string; 
+/** name of the credential */
+id: string }; query?: { 
+/** by default that of the key */
+tenant?: string }; reply: { provider: string; id: string; created_at: string } }
 
 /** Delete a provider credential */
-'DELETE /v1/credentials/{provider}/{id}': { path: { provider: string; id: string }; query?: { tenant?: string }; reply: undefined }
+'DELETE /v1/credentials/{provider}/{id}': { path: { 
+/** name of the provider */
+provider: string; 
+/** name of the credential */
+id: string }; query?: { 
+/** by default that of the key */
+tenant?: string }; reply: undefined }
 
 /** Read a user’s preferences, defaults filled in */
-'GET /v1/preferences/{user}': { path: { user: string }; query?: { 
+'GET /v1/preferences/{user}': { path: { 
+/** id of the user */
+user: string }; query?: { 
 /** only what the user has chosen */
 stored?: "true" | "false" }; reply: { user: string; values: { [name: string]: unknown }; 
 /** rises with each change */
@@ -1549,7 +1929,9 @@ version: number;
 channel: string } }
 
 /** Change some of a user’s preferences · All of it or nothing. Listeners of `channel` are told. */
-'PATCH /v1/preferences/{user}': { path: { user: string }; body: { [name: string]: unknown }; reply: { user: string; values: { [name: string]: unknown }; 
+'PATCH /v1/preferences/{user}': { path: { 
+/** id of the user */
+user: string }; body: { [name: string]: unknown }; reply: { user: string; values: { [name: string]: unknown }; 
 /** rises with each change */
 version: number; 
 /** the realtime channel that tells of changes: `preferences`, `{version, patch}` */
@@ -1623,7 +2005,9 @@ handle?: string;
 except?: string }; reply: { revoked: number } }
 
 /** Whose session it is; puts off its idle end · The path has its id, or `current` where `x-hub-session` holds it: paths are written to logs of servers in between. */
-'GET /v1/sessions/{id}': { path: { id: string }; reply: { 
+'GET /v1/sessions/{id}': { path: { 
+/** the session’s id: a secret of its user */
+id: string }; reply: { 
 /** names it in lists and logs; opens nothing, and stays when it is rotated */
 handle: string; user: string; data: { [name: string]: unknown }; 
 /** of the data */
@@ -1632,7 +2016,9 @@ version: number; created_at: string; seen_at: string;
 idle_expires_at: string; expires_at: string } }
 
 /** Change what is remembered of a session */
-'PATCH /v1/sessions/{id}': { path: { id: string }; body: { 
+'PATCH /v1/sessions/{id}': { path: { 
+/** the session’s id: a secret of its user */
+id: string }; body: { 
 /** a JSON merge patch (RFC 7396): `null` removes */
 data: { [name: string]: unknown } }; reply: { 
 /** names it in lists and logs; opens nothing, and stays when it is rotated */
@@ -1643,10 +2029,14 @@ version: number; created_at: string; seen_at: string;
 idle_expires_at: string; expires_at: string } }
 
 /** End a session */
-'DELETE /v1/sessions/{id}': { path: { id: string }; reply: undefined }
+'DELETE /v1/sessions/{id}': { path: { 
+/** the session’s id: a secret of its user */
+id: string }; reply: undefined }
 
 /** Give a session another id · The id before ends at once, or after `grace_seconds`. Of several at the same time one wins, the others get 404, or within the grace 409 `session_rotated`. With an Idempotency-Key it may be repeated for ten minutes. Do it whenever the user’s rights change, as after a login. */
-'POST /v1/sessions/{id}/rotate': { path: { id: string }; body: { 
+'POST /v1/sessions/{id}/rotate': { path: { 
+/** the session’s id: a secret of its user */
+id: string }; body: { 
 /** the id before holds so much longer, for requests in flight */
 grace_seconds?: number }; reply: { 
 /** names it in lists and logs; opens nothing, and stays when it is rotated */
@@ -1659,7 +2049,9 @@ idle_expires_at: string; expires_at: string;
 id: string } }
 
 /** Read a breaker of an application */
-'GET /v1/app-breakers/{name}': { path: { name: string }; query?: { 
+'GET /v1/app-breakers/{name}': { path: { 
+/** name of what is called */
+name: string }; query?: { 
 /** the caller’s own by default; of others: admin */
 tenant?: string }; reply: { name: string; tenant: string; state: "closed" | "open" | "half-open"; manual: boolean; 
 /** until it changes by itself */
@@ -1668,7 +2060,9 @@ seconds_left: number | null;
 succeeded: number; failed: number } }
 
 /** Open or close a breaker of an application by hand, or leave it to itself */
-'POST /v1/app-breakers/{name}': { path: { name: string }; query?: { 
+'POST /v1/app-breakers/{name}': { path: { 
+/** name of what is called */
+name: string }; query?: { 
 /** the caller’s own by default; of others: admin */
 tenant?: string }; body: { 
 /** `auto`: as its calls decide, from a clean start */
@@ -1681,7 +2075,9 @@ seconds_left: number | null;
 succeeded: number; failed: number } }
 
 /** May a call to the target go out? · A half-open breaker admits one call of all who ask, until that one ended or its time is over. */
-'POST /v1/app-breakers/{name}/permits': { path: { name: string }; query?: { 
+'POST /v1/app-breakers/{name}/permits': { path: { 
+/** name of what is called */
+name: string }; query?: { 
 /** the caller’s own by default; of others: admin */
 tenant?: string }; reply: { 
 /** whether one call may go out */
@@ -1692,7 +2088,9 @@ permit: string | null; state: "closed" | "open" | "half-open";
 seconds_left: number | null } }
 
 /** Tell how calls to the target ended · Each count is counted once more when it is sent again; a permit ends once. What a closed breaker is told within its window decides whether it opens. */
-'POST /v1/app-breakers/{name}/calls': { path: { name: string }; query?: { 
+'POST /v1/app-breakers/{name}/calls': { path: { 
+/** name of what is called */
+name: string }; query?: { 
 /** the caller’s own by default; of others: admin */
 tenant?: string }; body: { 
 /** `success`: the target answered, if only that it refuses. `released`: nothing is known of it */
@@ -1712,14 +2110,22 @@ seconds_left: number | null;
 succeeded: number; failed: number }> } }
 
 /** Read a breaker */
-'GET /v1/breakers/{name}': { path: { name: string }; query?: { tenant?: string }; reply: { name: string; tenant: string; state: "closed" | "open" | "half-open"; manual: boolean; 
+'GET /v1/breakers/{name}': { path: { 
+/** of a model: `provider/model` */
+name: string }; query?: { 
+/** by default that of the key */
+tenant?: string }; reply: { name: string; tenant: string; state: "closed" | "open" | "half-open"; manual: boolean; 
 /** until it changes by itself */
 seconds_left: number | null; 
 /** calls in its window */
 succeeded: number; failed: number } }
 
 /** Open or close a breaker by hand, or leave it to itself */
-'POST /v1/breakers/{name}': { path: { name: string }; query?: { tenant?: string }; body: { 
+'POST /v1/breakers/{name}': { path: { 
+/** of a model: `provider/model` */
+name: string }; query?: { 
+/** by default that of the key */
+tenant?: string }; body: { 
 /** `auto`: as its calls decide, from a clean start */
 state: "open" | "closed" | "auto"; 
 /** then `auto`; absent: until it is set again */
@@ -1730,7 +2136,9 @@ seconds_left: number | null;
 succeeded: number; failed: number } }
 
 /** Acquire a lock · 409 `lock_held` when it is held for longer than you wait. With the same `Idempotency-Key`, a repeated call finds what the first one acquired, while it holds it. */
-'POST /v1/locks/{name}': { path: { name: string }; body: { 
+'POST /v1/locks/{name}': { path: { 
+/** name of the lock */
+name: string }; body: { 
 /** the lease ends so long from now, unless it is renewed */
 ttl_seconds: number; 
 /** while it is held; first come, first served. 0: answer at once */
@@ -1741,7 +2149,9 @@ owner?: string }; reply: { name: string;
 token: number; expires_at: string } }
 
 /** Renew a lock that you hold · 412 `lock_lost` when its lease is over. */
-'PUT /v1/locks/{name}': { path: { name: string }; body: { 
+'PUT /v1/locks/{name}': { path: { 
+/** name of the lock */
+name: string }; body: { 
 /** of your acquisition */
 token: number; 
 /** the lease ends so long from now, unless it is renewed */
@@ -1750,10 +2160,16 @@ ttl_seconds: number }; reply: { name: string;
 token: number; expires_at: string } }
 
 /** Release a lock that you hold · 412 `lock_lost` when somebody had it after you. The token may also come in a JSON body. */
-'DELETE /v1/locks/{name}': { path: { name: string }; query?: { token?: number }; reply: undefined }
+'DELETE /v1/locks/{name}': { path: { 
+/** name of the lock */
+name: string }; query?: { 
+/** of the reply that acquired it */
+token?: number }; reply: undefined }
 
 /** Who holds a lock */
-'GET /v1/locks/{name}': { path: { name: string }; reply: { name: string; held: boolean; 
+'GET /v1/locks/{name}': { path: { 
+/** name of the lock */
+name: string }; reply: { name: string; held: boolean; 
 /** of its holder */
 token: number | null; expires_at: string | null; 
 /** `key:<id>` of its holder, or `local` */
@@ -1762,12 +2178,16 @@ by: string | null; owner: string | null;
 highest_token: number | null; waiting: number } }
 
 /** List services */
-'GET /v1/services': { query?: { limit?: number; 
+'GET /v1/services': { query?: { 
+/** at most so many */
+limit?: number; 
 /** the last name of the page before */
 after?: string }; reply: { data: Array<{ name: string; instances: number; healthy: number }>; has_more: boolean } }
 
 /** List the instances of a service that are well · `If-None-Match`: 304 while they are the same, whenever they were heard of last. */
-'GET /v1/services/{name}': { path: { name: string }; query?: { 
+'GET /v1/services/{name}': { path: { 
+/** name of the service */
+name: string }; query?: { 
 /** only instances whose metadata have these values: `metadata[zone]=eu` */
 metadata?: { [name: string]: string }; 
 /** the others too */
@@ -1778,7 +2198,9 @@ since: string;
 expires_at: string }> } }
 
 /** Choose an instance by weight · Of those that pass; of those that warn where none passes. 503 `no_healthy_instance` where neither does. */
-'GET /v1/service-choices/{name}': { path: { name: string }; query?: { 
+'GET /v1/service-choices/{name}': { path: { 
+/** name of the service */
+name: string }; query?: { 
 /** only instances whose metadata have these values: `metadata[zone]=eu` */
 metadata?: { [name: string]: string }; 
 /** instances that were tried, with commas between */
@@ -1789,7 +2211,11 @@ since: string;
 expires_at: string } }
 
 /** Register an instance, and say that it is alive · To be repeated before `ttl_seconds` are over, by the clock of Redis. One that is silent is expired, and forgotten after 10 minutes. */
-'PUT /v1/services/{name}/{instance}': { path: { name: string; instance: string }; body: { url: string; 
+'PUT /v1/services/{name}/{instance}': { path: { 
+/** name of the service */
+name: string; 
+/** id of the instance */
+instance: string }; body: { url: string; 
 /** it is taken for alive for so long */
 ttl_seconds: number; 
 /** as it judges itself; `critical` gets no calls */
@@ -1802,22 +2228,34 @@ since: string;
 expires_at: string } }
 
 /** Read an instance */
-'GET /v1/services/{name}/{instance}': { path: { name: string; instance: string }; reply: { instance: string; url: string; status: "passing" | "warning" | "critical" | "expired"; weight: number; metadata: { [name: string]: string }; ttl_seconds: number; 
+'GET /v1/services/{name}/{instance}': { path: { 
+/** name of the service */
+name: string; 
+/** id of the instance */
+instance: string }; reply: { instance: string; url: string; status: "passing" | "warning" | "critical" | "expired"; weight: number; metadata: { [name: string]: string }; ttl_seconds: number; 
 /** it is alive since then */
 since: string; 
 /** until then it is taken for alive */
 expires_at: string } }
 
 /** Deregister an instance */
-'DELETE /v1/services/{name}/{instance}': { path: { name: string; instance: string }; reply: undefined }
+'DELETE /v1/services/{name}/{instance}': { path: { 
+/** name of the service */
+name: string; 
+/** id of the instance */
+instance: string }; reply: undefined }
 
 /** List configurations */
-'GET /v1/config': { query?: { limit?: number; 
+'GET /v1/config': { query?: { 
+/** at most so many */
+limit?: number; 
 /** the last namespace of the page before */
 after?: string }; reply: { data: Array<{ namespace: string; version: number }>; has_more: boolean } }
 
 /** Replace the values of a configuration · Makes a version, unless it has these values already. */
-'PUT /v1/config/{namespace}': { path: { namespace: string }; query?: { 
+'PUT /v1/config/{namespace}': { path: { 
+/** name of the configuration */
+namespace: string }; query?: { 
 /** what the change is for */
 note?: string }; body: { [name: string]: unknown }; reply: { namespace: string; 
 /** rises with each write, also after the configuration was deleted */
@@ -1828,7 +2266,9 @@ by: string; note?: string;
 restores?: number } }
 
 /** Change some values of a configuration (JSON Merge Patch, RFC 7396) · `null` removes, objects are merged. Without a condition it is merged into what is there at the moment of writing. */
-'PATCH /v1/config/{namespace}': { path: { namespace: string }; query?: { 
+'PATCH /v1/config/{namespace}': { path: { 
+/** name of the configuration */
+namespace: string }; query?: { 
 /** what the change is for */
 note?: string }; body: { [name: string]: unknown }; reply: { namespace: string; 
 /** rises with each write, also after the configuration was deleted */
@@ -1839,7 +2279,13 @@ by: string; note?: string;
 restores?: number } }
 
 /** Read a configuration, or follow it · `If-None-Match` with the `ETag` it came with: 304 while it is that version. With `Accept: text/event-stream` or `watch=true` it is followed: the version that there is, then each later one, as events whose id is the version and whose data is what this route replies with; `deleted` is the event of one that is not there. After `Last-Event-ID`, and where changes come faster than they are read, the newest alone is told. */
-'GET /v1/config/{namespace}': { path: { namespace: string }; query?: { version?: number; watch?: string; 
+'GET /v1/config/{namespace}': { path: { 
+/** name of the configuration */
+namespace: string }; query?: { 
+/** the latest by default */
+version?: number; 
+/** follow it as server-sent events */
+watch?: string; 
 /** like the header `Last-Event-ID`, which comes first */
 last_event_id?: string }; reply: { namespace: string; 
 /** rises with each write, also after the configuration was deleted */
@@ -1850,12 +2296,18 @@ by: string; note?: string;
 restores?: number } }
 
 /** Delete a configuration with all its versions · Those that it gets later go on counting, so that no number comes twice. */
-'DELETE /v1/config/{namespace}': { path: { namespace: string }; query?: { 
+'DELETE /v1/config/{namespace}': { path: { 
+/** name of the configuration */
+namespace: string }; query?: { 
 /** what the change is for */
 note?: string }; reply: undefined }
 
 /** List the versions of a configuration, the last 100, newest first */
-'GET /v1/config/{namespace}/history': { path: { namespace: string }; query?: { limit?: number; 
+'GET /v1/config/{namespace}/history': { path: { 
+/** name of the configuration */
+namespace: string }; query?: { 
+/** at most so many */
+limit?: number; 
 /** the last version of the page before */
 before?: number }; reply: { data: Array<{ 
 /** rises with each write, also after the configuration was deleted */
@@ -1866,7 +2318,9 @@ by: string; note?: string;
 restores?: number; deleted?: true }>; has_more: boolean } }
 
 /** Give a configuration the values of an old version again, as a new version */
-'POST /v1/config/{namespace}/rollback': { path: { namespace: string }; body: { version: number; 
+'POST /v1/config/{namespace}/rollback': { path: { 
+/** name of the configuration */
+namespace: string }; body: { version: number; 
 /** what the change is for */
 note?: string }; reply: { namespace: string; 
 /** rises with each write, also after the configuration was deleted */
@@ -1882,10 +2336,14 @@ restores?: number } }
 keys: number; revoked_keys: number; erasing: boolean }> } }
 
 /** Everything the hub holds for a tenant, one JSON value a line; whole where the last line has `end` */
-'GET /v1/tenants/{tenant}/export': { path: { tenant: string }; reply: Response }
+'GET /v1/tenants/{tenant}/export': { path: { 
+/** name of the tenant */
+tenant: string }; reply: Response }
 
 /** How far a tenant’s erasure is; kept as its proof */
-'GET /v1/tenants/{tenant}/erasure': { path: { tenant: string }; reply: { tenant: string; status: "erasing" | "erased"; requested_at: string; erased_at: string | null; 
+'GET /v1/tenants/{tenant}/erasure': { path: { 
+/** name of the tenant */
+tenant: string }; reply: { tenant: string; status: "erasing" | "erased"; requested_at: string; erased_at: string | null; 
 /** removed so far */
 keys: number; 
 /** of keys of the whole hub */
@@ -1900,7 +2358,9 @@ problem: string | null;
 earlier: Array<{ requested_at: string; erased_at: string }> } }
 
 /** Read the log of administrative acts · The newest first. Every request that only an admin may make and that is no GET is written before it is done, and its outcome after it. With `Accept: application/x-ndjson` one a line; the header `Link` leads on. A page may be shorter than its limit and still have a next one. */
-'GET /v1/audit': { query?: { from?: string; 
+'GET /v1/audit': { query?: { 
+/** from this time on */
+from?: string; 
 /** not included */
 to?: string; 
 /** whom it concerned */
@@ -1929,14 +2389,18 @@ outcome: "done" | "refused" | "failed" | "unknown";
 status: number | null }>; next: string | null } | Response }
 
 /** List prompts by name */
-'GET /v1/prompts': { query?: { limit?: number; 
+'GET /v1/prompts': { query?: { 
+/** at most so many */
+limit?: number; 
 /** the last name of the page before */
 after?: string }; reply: { data: Array<{ name: string; 
 /** the newest */
 version: number; labels: { [name: string]: number } }>; has_more: boolean } }
 
 /** Add a version of a prompt */
-'PUT /v1/prompts/{name}': { path: { name: string }; body: { messages: Array<{ role: "system" | "developer" | "user" | "assistant" | "tool"; 
+'PUT /v1/prompts/{name}': { path: { 
+/** name of the prompt */
+name: string }; body: { messages: Array<{ role: "system" | "developer" | "user" | "assistant" | "tool"; 
 /** mustache, unescaped: `{{name}}`, sections, no partials */
 content?: string | Array<{ type: string; text?: string } & { [name: string]: unknown }> | null } & { [name: string]: unknown }>; 
 /** left out: what the messages use, as required strings; `"string"` is short for `{type}` */
@@ -1951,7 +2415,11 @@ content?: string | Array<{ type: string; text?: string } & { [name: string]: unk
 required?: boolean; default?: unknown; description?: string; enum?: Array<string | number> } }; created_at: string } }
 
 /** Read a version of a prompt, and which there are */
-'GET /v1/prompts/{name}': { path: { name: string }; query?: { version?: number; 
+'GET /v1/prompts/{name}': { path: { 
+/** name of the prompt */
+name: string }; query?: { 
+/** the latest by default */
+version?: number; 
 /** `latest` is the newest version */
 label?: string }; reply: { name: string; version: number; labels: Array<string>; messages: Array<{ role: "system" | "developer" | "user" | "assistant" | "tool"; 
 /** mustache, unescaped: `{{name}}`, sections, no partials */
@@ -1962,16 +2430,28 @@ required?: boolean; default?: unknown; description?: string; enum?: Array<string
 versions: Array<{ version: number; labels: Array<string> }> } }
 
 /** Delete a prompt with all its versions */
-'DELETE /v1/prompts/{name}': { path: { name: string }; reply: undefined }
+'DELETE /v1/prompts/{name}': { path: { 
+/** name of the prompt */
+name: string }; reply: undefined }
 
 /** Point a label to a version; a rollback is moving `production` */
-'PUT /v1/prompts/{name}/labels/{label}': { path: { name: string; label: string }; body: { version: number }; reply: { name: string; label: string; version: number } }
+'PUT /v1/prompts/{name}/labels/{label}': { path: { 
+/** name of the prompt */
+name: string; 
+/** name of the label */
+label: string }; body: { version: number }; reply: { name: string; label: string; version: number } }
 
 /** Remove a label; its version stays */
-'DELETE /v1/prompts/{name}/labels/{label}': { path: { name: string; label: string }; reply: undefined }
+'DELETE /v1/prompts/{name}/labels/{label}': { path: { 
+/** name of the prompt */
+name: string; 
+/** name of the label */
+label: string }; reply: undefined }
 
 /** Fill in the variables of a prompt */
-'POST /v1/prompts/{name}/render': { path: { name: string }; body: { variables?: { [name: string]: unknown }; 
+'POST /v1/prompts/{name}/render': { path: { 
+/** name of the prompt */
+name: string }; body: { variables?: { [name: string]: unknown }; 
 /** by default what `production` points to, else the newest */
 version?: number; 
 /** `latest` is the newest version */
@@ -1979,8 +2459,94 @@ label?: string }; reply: { messages: Array<{ role: "system" | "developer" | "use
 /** mustache, unescaped: `{{name}}`, sections, no partials */
 content?: string | Array<{ type: string; text?: string } & { [name: string]: unknown }> | null } & { [name: string]: unknown }>; version: number } }
 
+/** Search the request log, the newest first · A page may be shorter than its limit and still have a next one. */
+'GET /v1/requests': { query?: { 
+/** for admins; by default the caller’s own */
+tenant?: string; 
+/** as it was named, or `provider/model` */
+model?: string; 
+/** id of a hub key; `none`: without one */
+key?: string; 
+/** `chat.completions`, `ask`, `agent`, … */
+endpoint?: string; 
+/** where the answer came from */
+verdict?: "exact" | "semantic" | "stale" | "collapsed" | "miss" | "request" | "bypass" | "none"; 
+/** `429`, or `5xx` */
+status?: string; 
+/** `true`: only those that failed */
+errors?: "true" | "false"; 
+/** those that took so long at least */
+min_ms?: number; 
+/** when it began */
+from?: string; 
+/** not included */
+to?: string; 
+/** a part of messages or answer where they are logged, of an id or of a model */
+query?: string; 
+/** `next_cursor` of the page before */
+cursor?: string; 
+/** at most so many */
+limit?: number }; reply: { data: Array<{ id: string; 
+/** when it began */
+at: string; request_id: string | null; key_id: string | null; endpoint: string; 
+/** as the caller named it */
+model: string; 
+/** `provider/model` that answered, or was asked last */
+target: string | null; 
+/** where the answer came from */
+verdict: "exact" | "semantic" | "stale" | "collapsed" | "miss" | "request" | "bypass" | "none"; streamed: boolean; 
+/** of HTTP; a stream that broke off has the error’s */
+status: number; error_code: string | null; 
+/** until the first piece of the answer */
+first_ms: number | null; total_ms: number; 
+/** of the provider’s call that it made */
+tokens: { input: number; cached: number; cache_write: number; output: number; reasoning: number; estimated: boolean } | null; 
+/** USD */
+cost: number; 
+/** USD that the cache saved */
+saved: number; saved_tokens: number; trace_id: string | null; has_content: boolean }>; next_cursor: string | null } }
+
+/** Read one request of the log, with its content where that was logged */
+'GET /v1/requests/{id}': { path: { 
+/** of the list */
+id: string }; query?: { 
+/** for admins; by default the caller’s own */
+tenant?: string }; reply: { id: string; 
+/** when it began */
+at: string; request_id: string | null; key_id: string | null; endpoint: string; 
+/** as the caller named it */
+model: string; 
+/** `provider/model` that answered, or was asked last */
+target: string | null; 
+/** where the answer came from */
+verdict: "exact" | "semantic" | "stale" | "collapsed" | "miss" | "request" | "bypass" | "none"; streamed: boolean; 
+/** of HTTP; a stream that broke off has the error’s */
+status: number; error_code: string | null; 
+/** until the first piece of the answer */
+first_ms: number | null; total_ms: number; 
+/** of the provider’s call that it made */
+tokens: { input: number; cached: number; cache_write: number; output: number; reasoning: number; estimated: boolean } | null; 
+/** USD */
+cost: number; 
+/** USD that the cache saved */
+saved: number; saved_tokens: number; trace_id: string | null; 
+/** null where it was not logged */
+content: { 
+/** JSON, without keys and files */
+messages: string; 
+/** JSON of the answer’s messages */
+answer: string | null; 
+/** only the beginning is kept */
+messages_cut: boolean; answer_cut: boolean } | null } }
+
 /** Requests, tokens and money, by model, key or day; today by default */
-'GET /v1/usage': { query?: { from?: string; to?: string; group_by?: "model" | "key" | "day" }; reply: { 
+'GET /v1/usage': { query?: { 
+/** from this time on */
+from?: string; 
+/** up to this time */
+to?: string; 
+/** what a line of the reply stands for */
+group_by?: "model" | "key" | "day" }; reply: { 
 /** UTC day, yyyy-mm-dd */
 from: string; 
 /** UTC day, yyyy-mm-dd */
@@ -2004,7 +2570,9 @@ saved: number } & { [name: string]: unknown } } }
 as?: string }; reply: { token: string; expires_at: string } }
 
 /** Listen on a channel · Server-sent events; `events:{stream}` follows a stream of events, `results:{stream}` its results. With `Last-Event-ID` nothing is missed: an event `gap` says where messages are no longer kept. */
-'GET /v1/realtime/{channel}': { path: { channel: string }; query?: { 
+'GET /v1/realtime/{channel}': { path: { 
+/** name of the channel */
+channel: string }; query?: { 
 /** like the header `Last-Event-ID`, which comes first */
 last_event_id?: string; 
 /** from that time on, where there is no last id */
@@ -2015,21 +2583,206 @@ as?: string;
 token?: string }; reply: EventStream }
 
 /** Publish a message */
-'POST /v1/realtime/{channel}': { path: { channel: string }; body: { data: Json0; 
+'POST /v1/realtime/{channel}': { path: { 
+/** name of the channel */
+channel: string }; body: { data: Json0; 
 /** the `event:` that readers get */
 type?: string }; reply: { id: string } }
 
 /** Who listens under a name */
-'GET /v1/realtime/{channel}/presence': { path: { channel: string }; reply: { data: Array<{ as: string; connections: number; seen_at: string }> } }
+'GET /v1/realtime/{channel}/presence': { path: { 
+/** name of the channel */
+channel: string }; reply: { data: Array<{ as: string; connections: number; seen_at: string }> } }
+
+/** See whether you are signed in to the dashboard */
+'GET /v1/dashboard-session': { reply: { 
+/** whether this hub has an admin key */
+needed: boolean; 
+/** of your session; null: you have none */
+expires_at: string | null } }
+
+/** Sign in to the dashboard with the admin key · Sets the cookie `hub_dashboard`, which for 12 hours stands for the admin key where a page of the hub itself asks. */
+'POST /v1/dashboard-session': { body: { 
+/** HUB_ADMIN_KEY */
+key: string }; reply: { 
+/** whether this hub has an admin key */
+needed: boolean; 
+/** of your session; null: you have none */
+expires_at: string | null } }
+
+/** Sign out of the dashboard */
+'DELETE /v1/dashboard-session': { reply: undefined }
+
+/** Model Context Protocol: streamable HTTP, stateless */
+'POST /mcp': { body: { [name: string]: unknown }; reply: { [name: string]: unknown } | undefined }
+
+/** Metrics of this process, in Prometheus’ text format */
+'GET /metrics': { reply: Response }
+
+/** See what the hub does now */
+'GET /v1/overview': { query?: { 
+/** of the window, until now */
+minutes?: number; 
+/** for admins; by default the caller’s own */
+tenant?: string }; reply: { 
+/** RFC 3339 */
+at: string; tenant: string; 
+/** for admins: those that can be asked about */
+tenants: Array<string> | null; window: { minutes: number; 
+/** RFC 3339 */
+from: string; 
+/** RFC 3339 */
+to: string }; instance: { version: string; 
+/** of the instance that answers */
+uptime_seconds: number; 
+/** `degraded`: it did not answer in time */
+redis: "ok" | "degraded"; 
+/** that are deployed */
+functions: Array<string> }; traffic?: { total: { requests: number; verdicts: { exact: number; semantic: number; stale: number; 
+/** joined an equal call that was running */
+collapsed: number; miss: number; 
+/** the caller wanted no stored answer */
+request: number; 
+/** Redis was away */
+bypass: number; 
+/** ended before an answer was looked for */
+none: number }; errors: { 
+/** 4xx, other than 429 */
+client: number; 
+/** 429 */
+limited: number; 
+/** 5xx */
+server: number }; input_tokens: number; output_tokens: number; saved_tokens: number; 
+/** USD */
+cost: number; 
+/** USD that the cache saved */
+saved: number; 
+/** until the end of the answer */
+total_ms: { p50: number | null; p95: number | null; p99: number | null }; 
+/** until the first piece of the answer */
+first_ms: { p50: number | null; p95: number | null; p99: number | null }; endpoints: { [name: string]: number }; 
+/** parts, 0 to 1, of the requests for which an answer was looked for */
+hit_rate: { 
+/** `stale` too */
+exact: number; semantic: number; collapsed: number; all: number } }; 
+/** each of the window, the oldest first */
+minutes: Array<{ requests: number; verdicts: { exact: number; semantic: number; stale: number; 
+/** joined an equal call that was running */
+collapsed: number; miss: number; 
+/** the caller wanted no stored answer */
+request: number; 
+/** Redis was away */
+bypass: number; 
+/** ended before an answer was looked for */
+none: number }; errors: { 
+/** 4xx, other than 429 */
+client: number; 
+/** 429 */
+limited: number; 
+/** 5xx */
+server: number }; input_tokens: number; output_tokens: number; saved_tokens: number; 
+/** USD */
+cost: number; 
+/** USD that the cache saved */
+saved: number; 
+/** until the end of the answer */
+total_ms: { p50: number | null; p95: number | null; p99: number | null }; 
+/** until the first piece of the answer */
+first_ms: { p50: number | null; p95: number | null; p99: number | null }; 
+/** when the minute began */
+at: string }> } | null; 
+/** today */
+usage?: { 
+/** UTC day */
+day: string; total: { requests: number; tokens: number; input_tokens: number; output_tokens: number; 
+/** USD */
+cost: number; 
+/** USD that the cache saved */
+saved: number }; models: { data: Array<{ requests: number; tokens: number; input_tokens: number; output_tokens: number; 
+/** USD */
+cost: number; 
+/** USD that the cache saved */
+saved: number; 
+/** `provider/model`, or `infer/<model>` */
+model: string }>; more: boolean }; keys: { data: Array<{ requests: number; tokens: number; input_tokens: number; output_tokens: number; 
+/** USD */
+cost: number; 
+/** USD that the cache saved */
+saved: number; 
+/** its id, or `none` */
+key: string; name: string | null }>; more: boolean } } | null; limits?: { tenant: { limits: Array<{ on: "requests" | "tokens"; limit: number; window_seconds: number; 
+/** null where it could not be asked */
+remaining: number | null }>; budget: { usd: number; period: "daily" | "monthly" | "total"; spent_usd: number; 
+/** by running calls */
+held_usd: number } | null }; 
+/** keys that are not revoked and have limits or a budget */
+keys: { data: Array<{ limits: Array<{ on: "requests" | "tokens"; limit: number; window_seconds: number; 
+/** null where it could not be asked */
+remaining: number | null }>; budget: { usd: number; period: "daily" | "monthly" | "total"; spent_usd: number; 
+/** by running calls */
+held_usd: number } | null; id: string; name: string | null; 
+/** RFC 3339 */
+created_at: string }>; more: boolean } } | null; 
+/** that counted a failure or were set within a day */
+breakers?: { data: Array<{ 
+/** `provider/model`, or `app:<name>` */
+name: string; tenant: string; state: "closed" | "open" | "half-open"; manual: boolean; 
+/** until it changes by itself */
+seconds_left: number | null; 
+/** calls in its window */
+succeeded: number; failed: number; 
+/** 0 to 1; null without calls */
+failure_rate: number | null }>; more: boolean } | null; 
+/** that have settings */
+streams?: { data: Array<{ name: string; 
+/** `hub`: of the whole hub; shown to admins */
+kind: "events" | "hub"; handler: string | null; length: number; 
+/** not taken up yet; null where nobody works on it, or Redis cannot tell */
+lag: number | null; 
+/** worked on now, or waiting for another attempt */
+pending: number; 
+/** `POST /v1/events/{stream}/dead/replay` puts them back */
+dead: number }>; more: boolean } | null; queues?: { data: Array<{ name: string; waiting: number; leased: number; dead: number }>; more: boolean } | null; 
+/** those that took a step last, first */
+agents?: { data: Array<{ id: string; role: string; status: string; version: number; steps: number; last_step_at: string | null; error: string | null }>; more: boolean } | null; models?: { data: Array<{ name: string; 
+/** the greatest first */
+versions: Array<string>; labels: { [name: string]: string }; default_version: string; 
+/** in the window */
+inferences: number; errors: number; 
+/** ms, interpolated within fixed buckets; null where nothing was measured */
+total_ms: { p50: number | null; p95: number | null; p99: number | null } }>; more: boolean } | null; alerts?: { rules: { data: Array<{ name: string; type: "threshold" | "rate" | "absence"; 
+/** `stream:…`, `results:…` or `pipeline:…` */
+on: string; fired_at: string | null; 
+/** it fired, and says nothing until then */
+quiet_until: string | null }>; more: boolean }; 
+/** the newest first */
+latest: Array<{ id: string; rule: string; type: string; 
+/** RFC 3339 */
+at: string } & { [name: string]: unknown }> } | null; 
+/** that failed the last time */
+schedules?: { data: Array<{ name: string; consecutive_failures: number; last_error: { code: string; message: string; 
+/** RFC 3339 */
+at: string } | null; next_run: string | null }>; more: boolean } | null; errors: Array<{ part: string; code: string; message: string }> } }
+
+/** Follow what the hub does · Server-sent events `snapshot`, whose data is that of `GET /v1/overview`: one at once, then one each time that something changed. Nothing is missed by coming back: each one is whole. */
+'GET /v1/overview/events': { query?: { 
+/** of the window, until now */
+minutes?: number; 
+/** for admins; by default the caller’s own */
+tenant?: string }; reply: EventStream }
 
 /** List the gateway’s routes */
 'GET /v1/routes': { reply: { data: Array<{ id: string; path: string; upstream: string } & { [name: string]: unknown }> } }
 
 /** Read a route */
-'GET /v1/routes/{id}': { path: { id: string }; reply: { id: string; path: string; upstream: string } & { [name: string]: unknown } }
+'GET /v1/routes/{id}': { path: { 
+/** name of the route */
+id: string }; reply: { id: string; path: string; upstream: string } & { [name: string]: unknown } }
 
 /** Set a route; every instance follows within a second */
-'PUT /v1/routes/{id}': { path: { id: string }; body: { 
+'PUT /v1/routes/{id}': { path: { 
+/** name of the route */
+id: string }; body: { 
 /** every method by default; `GET` covers `HEAD` */
 method?: string; host?: string; path: string; 
 /** origin and base path, https unless `allow_private`; or `service://{name}/{base path}`: an instance of a service of the default tenant, by weight for each request */
@@ -2046,22 +2799,34 @@ cache?: boolean | { max_bytes?: number };
 allow_private?: boolean }; reply: { id: string; path: string; upstream: string } & { [name: string]: unknown } }
 
 /** Remove a route */
-'DELETE /v1/routes/{id}': { path: { id: string }; reply: undefined }
+'DELETE /v1/routes/{id}': { path: { 
+/** name of the route */
+id: string }; reply: undefined }
 
 /** Pass a request on to the upstream of the most specific route that matches the rest of the path */
-'GET /gateway/{path}': { path: { path: string }; reply: unknown }
+'GET /gateway/{path}': { path: { 
+/** the rest of the path, slashes included */
+path: string }; reply: unknown }
 
 /** Pass a request on to the upstream of the most specific route that matches the rest of the path */
-'POST /gateway/{path}': { path: { path: string }; reply: unknown }
+'POST /gateway/{path}': { path: { 
+/** the rest of the path, slashes included */
+path: string }; body?: unknown; reply: unknown }
 
 /** Pass a request on to the upstream of the most specific route that matches the rest of the path */
-'PUT /gateway/{path}': { path: { path: string }; reply: unknown }
+'PUT /gateway/{path}': { path: { 
+/** the rest of the path, slashes included */
+path: string }; body?: unknown; reply: unknown }
 
 /** Pass a request on to the upstream of the most specific route that matches the rest of the path */
-'PATCH /gateway/{path}': { path: { path: string }; reply: unknown }
+'PATCH /gateway/{path}': { path: { 
+/** the rest of the path, slashes included */
+path: string }; body?: unknown; reply: unknown }
 
 /** Pass a request on to the upstream of the most specific route that matches the rest of the path */
-'DELETE /gateway/{path}': { path: { path: string }; reply: unknown }
+'DELETE /gateway/{path}': { path: { 
+/** the rest of the path, slashes included */
+path: string }; reply: unknown }
 
 /** Answer another gateway: nginx auth_request, Envoy ext_authz, Traefik ForwardAuth */
 'GET /v1/authz': { reply: undefined }

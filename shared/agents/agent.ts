@@ -70,6 +70,8 @@ export interface InboxMessage {
   task?: TaskRef
   /** On calls that wait for a person. */
   decisions?: Decision[]
+  /** W3C trace context of who sent it, where that is traced. */
+  traceparent?: string
 }
 
 /** What a person says to a pending call. */

@@ -5,6 +5,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Redis } from '../ports/redis.ts'
 import { deleteAgentScript, deliverMessageScript, putAgentScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
+import { traceparentNow } from '../telemetry/trace-context.ts'
 import type {
   AgentSettings,
   AgentState,
@@ -181,7 +182,7 @@ export function createAgents({ redis, tools, tasks, forgetAll, due, clock }: Age
           {
             script: deliverMessageScript,
             keys: [keys.agent, keys.inbox, keys.seen(message.id)],
-            args: [JSON.stringify(message), SEEN_MS, MOST_MESSAGES],
+            args: [JSON.stringify({ ...message, traceparent: traceparentNow() }), SEEN_MS, MOST_MESSAGES],
           },
         ],
         IN_ORDER,

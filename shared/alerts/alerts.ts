@@ -33,7 +33,7 @@ export interface Observed {
 }
 
 /** Channel that alerts are published on. */
-const ALERTS_CHANNEL = 'alerts'
+export const ALERTS_CHANNEL = 'alerts'
 
 /** What is not sent by then was left behind by a process that died. */
 const LEFT_BEHIND_MS = 15_000

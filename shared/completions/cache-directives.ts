@@ -1,6 +1,6 @@
 import { HubError } from '../errors.ts'
 
-/** What a caller asks of the cache (RFC 9111 request directives, `x-hub-cache-ttl`, `x-hub-semantic`). */
+/** What a caller asks of the cache (RFC 9111 request directives, `x-hub-cache-ttl`, `x-hub-semantic`), and of the request log. */
 export interface CacheDirectives {
   read: boolean
   write: boolean
@@ -11,6 +11,8 @@ export interface CacheDirectives {
   ttlSeconds?: number
   /** An answer to a question that asks the same may be served: the least similarity that the caller names, or 0. */
   semantic?: number
+  /** Neither messages nor answer may be logged: `x-hub-log-content: off`, or `no-store`. */
+  unlogged?: true
 }
 
 const DEFAULTS: CacheDirectives = {
@@ -27,11 +29,12 @@ export function readCacheDirectives(header: (name: string) => string | undefined
   const control = header('cache-control')
   const ttl = header('x-hub-cache-ttl')
   const semantic = header('x-hub-semantic')
-  if (control === undefined && ttl === undefined && semantic === undefined) return DEFAULTS
+  const logContent = header('x-hub-log-content')
+  if ((control ?? ttl ?? semantic ?? logContent) === undefined) return DEFAULTS
   const directives = { ...DEFAULTS }
   for (const part of control?.split(',') ?? []) {
     const [name, value] = part.trim().toLowerCase().split('=')
-    if (name === 'no-store') directives.read = directives.write = false
+    if (name === 'no-store') Object.assign(directives, { read: false, write: false, unlogged: true })
     else if (name === 'no-cache') directives.read = false
     else if (name === 'only-if-cached') directives.onlyIfCached = true
     else if (name === 'max-age')
@@ -39,7 +42,14 @@ export function readCacheDirectives(header: (name: string) => string | undefined
   }
   if (ttl !== undefined) directives.ttlSeconds = seconds('x-hub-cache-ttl', ttl.trim(), 1)
   if (semantic !== undefined) directives.semantic = similarity(semantic.trim().toLowerCase())
+  if (logContent !== undefined && isOff(logContent.trim().toLowerCase())) directives.unlogged = true
   return directives
+}
+
+function isOff(value: string): boolean {
+  if (value === 'off' || value === 'on') return value === 'off'
+  const message = 'x-hub-log-content: write `off`, or `on` for what the hub is set to.'
+  throw new HubError({ code: 'invalid_header', status: 400, message, param: 'x-hub-log-content' })
 }
 
 function similarity(value: string): number | undefined {

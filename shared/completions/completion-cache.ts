@@ -23,8 +23,7 @@ export function createCompletionCache({ redis, cacheRedis }: { redis: Redis; cac
   return {
     async stats(tenant: string): Promise<CacheStats> {
       const flat = (await send(redis, ['HGETALL', cacheStatsKey(tenant)], SLOW)) as string[]
-      const count = (field: string) =>
-        Number(flat[flat.indexOf(field) + 1] ?? 0) * Number(flat.includes(field))
+      const count = (field: string) => (flat.includes(field) ? Number(flat[flat.indexOf(field) + 1]) : 0)
       const [hits, misses, collapsed, bypassed] = ['hits', 'misses', 'collapsed', 'bypassed'].map(count) as [
         number,
         number,

@@ -12,6 +12,8 @@ export interface CompletionRecord {
   tenant: string
   keyId: string | null
   requestId?: string
+  /** Of the trace that it is part of, where there is one. */
+  traceId?: string
   endpoint: Endpoint
   /** As the caller named it. */
   model: string
@@ -36,6 +38,8 @@ export interface CompletionRecord {
   saved: number
   /** Tokens that the cache saved. */
   savedTokens: number
+  /** The caller wants neither messages nor answer to be logged. */
+  contentRefused: boolean
   request: CompletionRequest
   /** The whole `chat.completion` as JSON text, where this call made it or found it stored. */
   response?: string

@@ -90,12 +90,13 @@ export function createCompletions(options: CompletionsOptions) {
     }
   }
 
-  function begin({ claim, request, endpoint, requestId }: CompletionCall): Begun {
+  function begin({ claim, request, directives, endpoint, requestId }: CompletionCall): Begun {
     const { tenant, keyId } =
       'caller' in claim ? claim.caller : { tenant: claim.key.tenant, keyId: claim.key.id }
     return {
       ...{ tenant, keyId, requestId, endpoint, request, model: request.model },
       streamed: request.stream === true,
+      contentRefused: directives.unlogged === true,
       verdict: 'none',
       startedAt: clock.now(),
       since: performance.now(),
@@ -216,7 +217,7 @@ export function createCompletions(options: CompletionsOptions) {
       const request = judgeRequest(semantic.judgeModel!, first, second)
       const completed = await complete({
         ...{ claim, request, defer, endpoint: 'judge', requestId: asked.requestId },
-        directives: readCacheDirectives(() => undefined),
+        directives: { ...readCacheDirectives(() => undefined), unlogged: directives.unlogged },
       })
       return isYes(await readCompleted(completed, AbortSignal.timeout(JUDGE_MS)))
     }

@@ -105,7 +105,7 @@ export function createRun(options: RunOptions): Run {
         ? { type: 'refused' }
         : { type: 'error', error: failure.options }
       await patience.wait(async (timeoutMs) => publisher?.end(end, undefined, timeoutMs)).catch(() => {})
-      answer.fail(failure)
+      answer.fail(gone.signal.aborted ? clientLeft() : failure)
       begun.resolve(failure)
     }
   }
@@ -143,6 +143,7 @@ export function createRun(options: RunOptions): Run {
     } catch (error) {
       if (gone.signal.aborted) {
         await redis.wave([['HDEL', keys!.run, `w:${caller}`]]).catch(() => {}) // no longer waits
+        answer.fail(clientLeft())
         return 'ended'
       }
       if (error instanceof RedisUnavailableError || error instanceof RedisReplyError) return { kind: 'alone' }
@@ -166,3 +167,7 @@ export function createRun(options: RunOptions): Run {
     if (given) gone.abort()
   }
 }
+
+/** Nobody reads it: for the record alone. The status is nginx's. */
+const clientLeft = () =>
+  new HubError({ code: 'client_closed_request', status: 499, message: 'The client left before the end.' })

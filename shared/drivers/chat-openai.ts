@@ -117,7 +117,7 @@ export function createChatOpenAI(
     },
     call(target, request, { signal }) {
       const streamed = request.stream === true
-      const body = toBody(target, request, streamed, provider.streamUsage)
+      const body = toBody(target, request, streamed, provider)
       const silence = createSilence(silenceMs, signal)
       return leavable(answer(body, streamed, silence, signal), silence)
     },
@@ -129,10 +129,16 @@ export function createChatOpenAI(
 }
 
 /** `prompt` is the hub's own field; without a stream `stream_options` is an error at OpenAI. */
-function toBody(target: ChatTarget, request: ChatRequest, streamed: boolean, streamUsage: boolean): object {
+function toBody(
+  target: ChatTarget,
+  { max_completion_tokens: bound, ...request }: ChatRequest,
+  streamed: boolean,
+  { streamUsage, boundField }: Provider,
+): object {
   const options =
     streamed && streamUsage ? { ...(request.stream_options as object), include_usage: true } : undefined
   return {
+    [boundField ?? 'max_completion_tokens']: bound,
     ...request,
     model: target.model,
     prompt: undefined,

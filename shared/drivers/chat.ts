@@ -36,7 +36,7 @@ export function createChat({ env, providers, defaultProvider, ...options }: Chat
   return {
     resolve(model) {
       const slash = model.indexOf('/')
-      const name = slash < 0 ? fallback : model.slice(0, slash)
+      const name = slash < 0 ? ofBare(model) : model.slice(0, slash)
       const driver = drivers.get(name)
       if (driver) return driver.resolve(model.slice(slash + 1))
       throw new HubError({
@@ -48,5 +48,12 @@ export function createChat({ env, providers, defaultProvider, ...options }: Chat
     },
     call: (target, request, callOptions) => drivers.get(target.provider)!.call(target, request, callOptions),
     models: () => [...drivers.values()].flatMap((driver) => driver.models()),
+  }
+
+  /** Clients of one maker's write its models without its name. */
+  function ofBare(model: string): string {
+    const known = configured.find(({ name }) => name === fallback)?.models.has(model)
+    const maker = configured.find(({ makes, missing }) => makes?.test(model) && missing.length === 0)
+    return known || !maker ? fallback : maker.name
   }
 }

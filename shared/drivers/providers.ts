@@ -19,6 +19,10 @@ interface Entry {
   versionVariable?: string
   /** Headers taken from variables. */
   headers?: Record<string, string>
+  /** Bare names that are its models wherever it can be called, whichever provider is the default. */
+  makes?: RegExp
+  /** Where `max_completion_tokens` is not known: the bound under OpenAI's older name. */
+  boundField?: 'max_tokens'
   /** False where `stream_options` is refused; such providers report usage in a stream unasked, or not at all. */
   streamUsage: boolean
   /** False for a server of embeddings alone. */
@@ -67,6 +71,7 @@ const table: Record<string, Entry> = {
     baseUrlVariable: 'ANTHROPIC_BASE_URL',
     path: '/v1',
     keyVariables: ['ANTHROPIC_API_KEY'],
+    makes: /^claude-/,
     streamUsage: true,
     embeddings: false, // docs.anthropic.com, "Embeddings"
   },
@@ -75,6 +80,7 @@ const table: Record<string, Entry> = {
     baseUrlVariable: 'CO_API_URL',
     path: '/compatibility/v1',
     keyVariables: ['COHERE_API_KEY', 'CO_API_KEY'],
+    boundField: 'max_tokens',
     streamUsage: false,
     // 96 texts and 128,000 tokens a call (docs.cohere.com, "Embed").
     embeddings: { model: 'embed-v4.0', inputs: 96, characters: 100_000 },
@@ -100,6 +106,7 @@ const table: Record<string, Entry> = {
     baseUrl: 'https://api.mistral.ai/v1',
     baseUrlVariable: 'MISTRAL_BASE_URL',
     keyVariables: ['MISTRAL_API_KEY'],
+    boundField: 'max_tokens',
     streamUsage: false,
     // 16,384 tokens a call (its own error says so).
     embeddings: {
@@ -113,6 +120,7 @@ const table: Record<string, Entry> = {
     baseUrl: 'https://api.together.xyz/v1',
     baseUrlVariable: 'TOGETHER_BASE_URL',
     keyVariables: ['TOGETHER_API_KEY'],
+    boundField: 'max_tokens',
     streamUsage: true,
   },
   openrouter: {
@@ -136,6 +144,7 @@ const table: Record<string, Entry> = {
     port: 11434,
     keyVariables: ['OLLAMA_API_KEY'],
     keyless: true,
+    boundField: 'max_tokens',
     streamUsage: true,
   },
   vllm: {
@@ -160,6 +169,7 @@ const table: Record<string, Entry> = {
     baseUrl: 'https://router.huggingface.co/v1',
     baseUrlVariable: 'HUGGINGFACE_BASE_URL',
     keyVariables: ['HF_TOKEN'],
+    boundField: 'max_tokens',
     streamUsage: true,
     embeddings: false, // its router serves chats; `tei` is its server of embeddings
   },
@@ -190,6 +200,8 @@ export interface Provider {
   headers: Record<string, string>
   dialect: Entry['dialect']
   apiVersion: string | undefined
+  makes: Entry['makes']
+  boundField: Entry['boundField']
   streamUsage: boolean
   chat: boolean
   /** Absent where it has no embeddings. */
@@ -239,6 +251,8 @@ function toEntry(name: string, known: Entry | undefined, option: ProviderOption)
     baseUrlVariable: `HUB_PROVIDERS (${name})`,
     keyVariables: option.key_env === undefined ? [] : [option.key_env],
     keyless: option.key_env === undefined,
+    makes: known?.makes,
+    boundField: known?.boundField,
     streamUsage: known?.streamUsage ?? true,
     chat: known?.chat,
     // Behind another address there may be some.
@@ -279,6 +293,8 @@ function configure(
     dialect: entry.dialect,
     // The last dated version; Azure's older stable ones do not know `stream_options`.
     apiVersion: (entry.versionVariable && env[entry.versionVariable]) || '2025-04-01-preview',
+    makes: entry.makes,
+    boundField: entry.boundField,
     streamUsage: option.stream_usage ?? entry.streamUsage,
     chat: entry.chat ?? true,
     embeddings: entry.embeddings === false ? undefined : (entry.embeddings ?? carefully),

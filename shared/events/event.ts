@@ -23,4 +23,6 @@ export interface EventEntry {
   result: string
   /** Entries with the same key are handled one after the other. Absent: in any order. */
   key?: string
+  /** W3C trace context: the event's own by CloudEvents' extension, else of the call that brought it. Absent: nobody traces it. */
+  traceparent?: string
 }

@@ -4,6 +4,7 @@ import { eventKeys } from '../keys.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Redis, Reply, ScriptCall } from '../ports/redis.ts'
 import { ingestScript } from '../scripts.generated.ts'
+import { traceparentNow } from '../telemetry/trace-context.ts'
 import { type CheckedEvent, checkEvent, type Defaults, invalidEvent, wrapData } from './cloud-event.ts'
 import { type CheckData, compileDataSchema } from './data-schema.ts'
 import type { HubEvent } from './event.ts'
@@ -103,12 +104,17 @@ export function createIntake({ redis, streams, onAccepted, onStored, clock }: In
       time: new Date(clock.now()).toISOString(),
     }
     const run = idempotencyKey === undefined ? `${base64url(randomBytes(16))}-` : `${digest(idempotencyKey)}-`
+    const current = traceparentNow()
     const ready = items.map((item, i) => {
       const param = nameOf(i)
       const filled: Defaults = { id: run + (first + i), ...defaults }
-      return 'event' in item
-        ? toReady(stream, settings, check, item, filled, idempotencyKey !== undefined, param)
-        : toReadyData(stream, settings, check, item, filled, idempotencyKey !== undefined, param)
+      const one =
+        'event' in item
+          ? toReady(stream, settings, check, item, filled, idempotencyKey !== undefined, param)
+          : toReadyData(stream, settings, check, item, filled, idempotencyKey !== undefined, param)
+      // Whoever works on it goes on with this trace.
+      if (current) one.traceparent = ('event' in item && ownTraceparent(item.event)) || current
+      return one
     })
     const duplicates = ready.length > 0 ? await store(tenant, stream, settings, ready) : 0
     if (settings.handler && duplicates < ready.length) onAccepted(tenant, stream, defer)
@@ -168,6 +174,7 @@ interface Ready {
   event: CheckedEvent
   resultId: string
   key: string | undefined
+  traceparent?: string
 }
 
 const STORED = 1
@@ -257,14 +264,22 @@ function toCalls(
       settings.dedupe_seconds! * 1_000,
       ...[HUB_GROUP, kept, ready.length, batch, i === 0 ? '1' : '0', ''],
     ]
-    for (const { event, resultId, key } of part) {
-      flags += (event.named ? 1 : 0) + (key === undefined ? 0 : 2)
+    for (const { event, resultId, key, traceparent } of part) {
+      flags += (event.named ? 1 : 0) + (key === undefined ? 0 : 2) + (traceparent === undefined ? 0 : 4)
       args.push(resultId, event.json)
       if (key !== undefined) args.push(key)
+      if (traceparent !== undefined) args.push(traceparent)
     }
     args[7] = flags
     return { script: ingestScript, keys: [events, seen], args }
   })
+}
+
+/** By CloudEvents' distributed tracing extension. */
+function ownTraceparent({ traceparent }: NewEvent): string | undefined {
+  return typeof traceparent === 'string' && /^00-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/.test(traceparent)
+    ? traceparent
+    : undefined
 }
 
 function readReplies(replies: readonly Reply[]): number[][] {

@@ -4,6 +4,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Redis } from '../ports/redis.ts'
 import { type ConsumerGroup, createConsumerGroup } from '../streams/consumer-group.ts'
 import type { GroupLog, Handle, Outcome, StreamEntry } from '../streams/group-worker.ts'
+import { consumed } from '../telemetry/trace-context.ts'
 import type { HubEvent } from './event.ts'
 import { toFailure } from './failure.ts'
 import { createHandlerSecrets, type HandlerSecrets } from './handler-secrets.ts'
@@ -134,7 +135,12 @@ export function createProcessor(options: ProcessorOptions) {
 
       return createConsumerGroup({
         ...{ redis, blocking, stream: eventKeys(tenant, stream).events, group: HUB_GROUP, consumer },
-        ...{ handle, claimIdleMs, clock, log },
+        ...{ claimIdleMs, clock, log },
+        handle: (entries, signal) =>
+          consumed(
+            { tenant, destination: stream, traceparents: entries.map(({ fields }) => fields.traceparent) },
+            () => handle(entries, signal),
+          ),
         batch: handler.batch,
         concurrency: Math.min(handler.concurrency ?? 4, mostConcurrent ?? Number.POSITIVE_INFINITY),
         keyOf: settings.key === undefined ? undefined : ({ fields }) => fields.key,

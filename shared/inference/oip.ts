@@ -14,8 +14,22 @@ export interface OipCall {
   defer(work: Promise<unknown>): void
 }
 
+export interface OipOptions {
+  infer: Infer
+  usage: Pick<Usage, 'record'>
+  /** Told of each run of a model that is there. What it returns is deferred. */
+  observe?: Observe
+}
+
+type Observe = (run: {
+  tenant: string
+  model: string
+  ms: number
+  failed: boolean
+}) => Promise<void> | undefined
+
 /** What models answer in the words of the Open Inference Protocol; each request counts in the usage of `infer/<model>`. */
-export function createOip({ infer, usage }: { infer: Infer; usage: Pick<Usage, 'record'> }) {
+export function createOip({ infer, usage, observe }: OipOptions) {
   const oip = {
     /**
      * `binary`: what follows the JSON of the request. Where the reply has a `headerLength`, bytes follow its JSON.
@@ -31,12 +45,19 @@ export function createOip({ infer, usage }: { infer: Infer; usage: Pick<Usage, '
       refuseForeignModel(caller, model)
       const inputs = readInputs(request, binary)
       const outputs = request.outputs?.map(({ name }) => name)
+      const since = performance.now()
+      const tell = (failed: boolean) => {
+        const work = observe?.({ tenant: caller.tenant, model, ms: performance.now() - since, failed })
+        if (work) defer(work)
+      }
       let done: Inference
       try {
         done = await infer(caller.tenant, model, version, inputs, { outputs, signal })
       } catch (error) {
+        if (isOfModel(error)) tell(true)
         throw located(error, [...inputs.keys()])
       }
+      tell(false)
       const work = usage.record({ tenant: caller.tenant, keyId: caller.keyId, model: `infer/${model}` })
       if (work) defer(work)
       const head = { model_name: done.model, model_version: done.version, id: request.id }
@@ -70,6 +91,10 @@ function refuseForeignModel({ models: allowed }: Caller, model: string) {
   const message = `This key may not use infer/${model}. It may use: ${allowed.join(', ')}.`
   throw new HubError({ code: 'model_not_allowed', status: 403, message, param: 'model' })
 }
+
+/** The model failed, or nobody could run it in time: not the caller's doing. */
+const isOfModel = (error: unknown) =>
+  error instanceof HubError && (error.code === 'inference_failed' || error.status >= 500)
 
 /** Runtimes name an input; callers look for its place. */
 function located(error: unknown, names: readonly string[]): unknown {

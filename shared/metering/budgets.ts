@@ -75,6 +75,18 @@ export function createBudgets({
       )
     },
 
+    /** `read` of several, as of now (Unix ms): what was spent in an earlier period counts no more. */
+    async readAll(tenant: string, budgets: readonly Budget[], now: number) {
+      if (budgets.length === 0) return []
+      const fields = budgets.flatMap(({ who }) => [who, `${who}:period`, `${who}:held`])
+      const reply = await send(redis, ['HMGET', budgetKeys(tenant).budget, ...fields], { timeoutMs: 2_000 })
+      const values = reply as (string | null)[]
+      return budgets.map(({ period }, i) => {
+        const [spent, of, held] = values.slice(3 * i, 3 * i + 3)
+        return { spent_usd: of === periodOf(period, now) ? fromNano(spent) : 0, held_usd: fromNano(held) }
+      })
+    },
+
     /** What is spent in the current period, and held by calls on their way, in USD. */
     async read(tenant: string, who: string): Promise<{ spent_usd: number; held_usd: number }> {
       const fields = [who, `${who}:held`] as const
@@ -88,6 +100,13 @@ export function createBudgets({
 }
 
 export type Budgets = ReturnType<typeof createBudgets>
+
+/** As the script of reservations names it. */
+function periodOf(period: Budget['period'], now: number): string {
+  const date = new Date(now)
+  if (period === 'daily') return `d${Math.floor(now / 86_400_000)}`
+  return period === 'monthly' ? `m${date.getUTCFullYear() * 12 + date.getUTCMonth() + 1}` : 'total'
+}
 
 /** `<id> <amount> <who>…`, as the reservations' set holds it. */
 const toText = ({ id, amount, budgets }: Reservation) =>

@@ -49,7 +49,10 @@ export function createLimits(redis: Redis) {
       Ratelimit.slidingWindow(1, '1 s'),
       Ratelimit.fixedWindow(1, '1 s'),
       Ratelimit.tokenBucket(1, '1 s', 1),
-    ].map((algorithm) => () => createLimiter('', algorithm).limit('')),
+    ].flatMap((algorithm) => [
+      () => createLimiter('', algorithm).limit(''),
+      () => createLimiter('', algorithm).getRemaining(''),
+    ]),
   )
 
   function limiterOf(limit: Limit): Ratelimit {
@@ -96,6 +99,18 @@ export function createLimits(redis: Redis) {
       if (wanted.length === 0) return []
       const check = await limits.prepare(wanted, rate)
       return check.settle(await redis.wave(check.calls, { timeoutMs }).catch((error: Error) => error))
+    },
+
+    /** What is left of each, taking nothing; null where it could not be asked. One wave. */
+    async remaining(asked: readonly Limit[], timeoutMs?: number): Promise<(number | null)[]> {
+      if (asked.length === 0) return []
+      await learned
+      const { calls, results, resolve } = collector.collect(() =>
+        asked.map((limit) => limiterOf(limit).getRemaining(limit.identifier)),
+      )
+      resolve(await redis.wave(calls, { timeoutMs }).catch((error: Error) => error))
+      const settled = await Promise.allSettled(results)
+      return settled.map((result) => (result.status === 'fulfilled' ? result.value.remaining : null))
     },
 
     /** Gives back what limits took for a call that another one refused. */

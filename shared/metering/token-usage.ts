@@ -121,13 +121,28 @@ export function estimateAtMost(request: ChatRequest): TokenUsage {
   const { max_completion_tokens, max_tokens, n } = request
   const output = number(max_completion_tokens) ?? number(max_tokens) ?? UNBOUNDED_OUTPUT
   return {
-    input: Math.ceil(1.5 * estimateTokenCount(promptText(request))) + 16,
+    input: Math.ceil(1.5 * estimateInput(request)) + 16,
     cachedRead: 0,
     cacheWrite: 0,
     output: output * (number(n) ?? 1),
     reasoning: 0,
     estimated: true,
   }
+}
+
+/** What an image costs at most (docs.anthropic.com, "Vision"); elsewhere it is less. */
+const IMAGE_TOKENS = 1_600
+/** Of another file, roughly: its pages are read as text and as images. */
+const BASE64_A_TOKEN = 20
+
+/** Tokens of the input by estimate. Files that are part of it count by what is read of them, not by their bytes. */
+export function estimateInput(request: ChatRequest): number {
+  let files = 0
+  const text = promptText(request).replace(/"data:[^"]{100,}"/g, (url) => {
+    files += url.startsWith('"data:image/') ? IMAGE_TOKENS : Math.ceil(url.length / BASE64_A_TOKEN)
+    return '""'
+  })
+  return estimateTokenCount(text) + files
 }
 
 /** What a model reads of a request, roughly. */

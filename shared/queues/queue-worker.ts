@@ -9,6 +9,7 @@ import type { Redis, ScriptCall } from '../ports/redis.ts'
 import { keepJobsScript, settleJobsScript, takeJobsScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
 import type { GroupLog } from '../streams/group-worker.ts'
+import { consumed } from '../telemetry/trace-context.ts'
 import { jobResultId, type QueueJobBody } from './queues.ts'
 
 export interface QueueWorkerOptions {
@@ -154,7 +155,10 @@ export function createQueueWorker(options: QueueWorkerOptions) {
       async function run(jobs: readonly Job[]) {
         let outcomes: Settled[]
         try {
-          outcomes = await handle(tenant, queue, jobs, over)
+          const traceparents = jobs.map(({ body }) => body.traceparent)
+          outcomes = await consumed({ tenant, destination: queue, traceparents }, () =>
+            handle(tenant, queue, jobs, over),
+          )
         } catch (cause) {
           if (!over.aborted) log.error({ msg: 'Jobs come back: they have no results', tenant, queue, cause })
           outcomes = jobs.map((job) =>

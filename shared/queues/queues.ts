@@ -7,6 +7,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Command, Redis, ScriptCall } from '../ports/redis.ts'
 import { pushJobsScript, replayJobsScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
+import { traceparentNow } from '../telemetry/trace-context.ts'
 
 export interface NewQueueJob {
   /** The same id is the same job, while the queue or its result knows it. A random one where absent. */
@@ -20,6 +21,8 @@ export interface NewQueueJob {
 export interface QueueJobBody extends Omit<NewQueueJob, 'id'> {
   /** RFC 3339 */
   at: string
+  /** Of the call that brought it, where that was traced. */
+  traceparent?: string
 }
 
 export interface DeadJob {
@@ -54,9 +57,10 @@ export function createQueues({ redis, handlerSecrets, clock, onPushed }: QueuesO
       defer: (work: Promise<unknown>) => void,
     ): Promise<{ accepted: number; duplicates: number; jobs: { id: string; result_id: string }[] }> {
       const at = new Date(clock.now()).toISOString()
+      const traceparent = traceparentNow()
       const all = jobs.map(({ id, ...job }, i) => {
         const handler = handlerSecrets.seal(tenant, job.handler)
-        const body = JSON.stringify({ ...job, handler, at } satisfies QueueJobBody)
+        const body = JSON.stringify({ ...job, handler, at, traceparent } satisfies QueueJobBody)
         if (Buffer.byteLength(body) > MOST_BYTES) throw tooLarge(i)
         return { id: id ?? newId(), body, given: id !== undefined }
       })

@@ -7,6 +7,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Command, Redis } from '../ports/redis.ts'
 import { recordResultsScript } from '../scripts.generated.ts'
 import { send } from '../send.ts'
+import { traceparentNow } from '../telemetry/trace-context.ts'
 import { prepareDocuments } from './document-input.ts'
 import type { DocumentInput } from './documents.ts'
 import type { Index } from './indexes.ts'
@@ -98,6 +99,8 @@ export function createJobs({ redis, clock, onQueued }: JobsOptions) {
 
       if (!queued) {
         const about = ['tenant', tenant, 'key', keyId ?? '', 'index', name, 'job', id, 'at', at]
+        const traceparent = traceparentNow()
+        if (traceparent) about.push('traceparent', traceparent)
         const entries = texts.map((text, n) => ({
           size: text.length,
           calls: [

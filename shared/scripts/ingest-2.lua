@@ -3,8 +3,8 @@
 -- ARGV: 1 most events that may wait · 2 for how long an event is a duplicate, ms · 3 group of the stream's handler
 --       4 for how long events are kept where nobody works on them, ms; 0 where somebody does
 --       5 events of the whole batch · 6 name of a batch of several calls, or '' · 7 '1': the batch's first call
---       8 one digit an event: + 1 where it is told apart from others, + 2 where it has a key
---       then for each event: result id · event (JSON) · its key, where it has one
+--       8 one digit an event: + 1 where it is told apart from others, + 2 where it has a key, + 4 where it is traced
+--       then for each event: result id · event (JSON) · its key, where it has one · its traceparent, where it has one
 -- Returns: {1, index of each duplicate, from 0 …} · {0, events that wait} where there is no room
 --          {-1} where the batch's first call has not let it in.
 local most, remember = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -69,7 +69,7 @@ local at, asked, place = {}, {}, 9
 for i = 1, count do
   local flag = string.byte(flags, i) - 48
   at[i] = place
-  place = place + (flag >= 2 and 3 or 2)
+  place = place + 2 + (flag % 4 >= 2 and 1 or 0) + (flag >= 4 and 1 or 0)
   if remember > 0 and flag % 2 == 1 then
     asked[#asked + 1] = i
   end
@@ -120,7 +120,15 @@ for i = 1, count do
   else
     local from = at[i]
     local flag = string.byte(flags, i) - 48
-    if flag >= 2 then
+    if flag >= 4 then
+      local entry = { 'event', ARGV[from + 1], 'result', ARGV[from] }
+      if flag >= 6 then
+        entry[5], entry[6] = 'key', ARGV[from + 2]
+      end
+      entry[#entry + 1] = 'traceparent'
+      entry[#entry + 1] = ARGV[from + (flag >= 6 and 3 or 2)]
+      redis.call('XADD', KEYS[1], '*', unpack(entry))
+    elseif flag >= 2 then
       redis.call('XADD', KEYS[1], '*', 'event', ARGV[from + 1], 'result', ARGV[from], 'key', ARGV[from + 2])
     else
       redis.call('XADD', KEYS[1], '*', 'event', ARGV[from + 1], 'result', ARGV[from])

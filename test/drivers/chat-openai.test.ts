@@ -73,6 +73,18 @@ describe.each([
       expect(chat.resolve('claude-opus-5')).toMatchObject({ provider: 'anthropic', model: 'claude-opus-5' })
     })
 
+    it('of Claude goes to Anthropic where that can be called, unless the default provider has a model of that name', () => {
+      const models = { 'claude-mine': {} }
+      const providers = { mine: { base_url: 'http://127.0.0.1:1/v1', models } }
+      const env = { ANTHROPIC_API_KEY: 'a' }
+      const chat = createChat({ env, providers, defaultProvider: 'mine' })
+      expect(chat.resolve('claude-opus-5')).toMatchObject({ provider: 'anthropic', model: 'claude-opus-5' })
+      expect(chat.resolve('claude-mine').provider).toBe('mine')
+      expect(chat.resolve('gpt-4o').provider).toBe('mine')
+      const without = createChat({ env: {}, providers, defaultProvider: 'mine' })
+      expect(without.resolve('claude-opus-5').provider).toBe('mine')
+    })
+
     it('goes to HUB_DEFAULT_PROVIDER when there is one, and to local when nothing is configured', () => {
       const chat = createChat({ env: { OPENAI_API_KEY: 'a', GROQ_API_KEY: 'b' }, defaultProvider: 'groq' })
       expect(chat.resolve('m').provider).toBe('groq')
@@ -255,6 +267,19 @@ describe.each([
         include_obfuscation: false,
       })
       expect(JSON.parse(chunks.at(-1)!)).toMatchObject({ choices: [], usage: { total_tokens: 15 } })
+    })
+
+    it.each([
+      ['OPENAI', 'max_completion_tokens'],
+      ['TOGETHER', 'max_tokens'],
+    ])('bounds the output by the name that %s knows: %s', async (name, field) => {
+      const { provider } = await start()
+      const env = { [`${name}_API_KEY`]: 'a', [`${name}_BASE_URL`]: provider.url }
+      await collect(createChat({ env }), { max_completion_tokens: 7 })
+      const { max_tokens, max_completion_tokens } = provider.requests[0]!.body
+      expect({ max_tokens, max_completion_tokens }).toEqual({ [field]: 7 })
+      await collect(createChat({ env }), { max_tokens: 5 })
+      expect(provider.requests[1]!.body).toMatchObject({ max_tokens: 5 })
     })
 
     it('does not send stream_options where they are refused', async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ask, readSse, startApp, type TestApp, textOf } from '../support/app.ts'
+import { ask, readSse, startApp, type TestApp, textOf, unique } from '../support/app.ts'
 
 let hub: TestApp
 beforeAll(async () => {
@@ -166,6 +166,16 @@ describe('purge and stats', () => {
     expect(after.misses).toBe(before.misses + 1)
     expect(after.hits).toBe(before.hits + 1)
     expect(after.saved_tokens).toBe(before.saved_tokens + completion.usage.total_tokens)
+  })
+
+  it('counts zero of what never happened', async () => {
+    const { key } = await (await hub.send('POST', '/v1/keys', { tenant: unique('tenant') })).json()
+    const headers = { authorization: `Bearer ${key}` }
+    await hub.complete(ask(), headers)
+    await hub.settled()
+    expect(await (await hub.get('/v1/cache/stats', headers)).json()).toEqual({
+      ...{ hits: 0, misses: 1, collapsed: 0, bypassed: 0, hit_rate: 0, saved_tokens: 0 },
+    })
   })
 })
 

@@ -197,8 +197,8 @@ describe('ingest', () => {
   it('says when there is no hub', async () => {
     const place = await write({ 'a.txt': 'text' })
     const { code, err } = await start(['ingest', place, '--index', 'i'], { url: 'http://127.0.0.1:9' }).ended
-    expect(code).toBe(2)
-    expect(err).toContain('npm start')
+    expect(code).toBe(3)
+    expect(err).toContain('npm run hub -- start')
   })
 })
 
@@ -393,6 +393,6 @@ describe('search and ask', () => {
     const [, mark] = /\[(\d+)\] tower\.md: “.*Paris/.exec(answered.out)!
     expect(answered.out.split('\n')[0]).toContain(`[${mark}]`)
     const none = await run('search', 'x', '--index', unique('none'))
-    expect(none.code).toBe(1)
+    expect(none.code).toBe(5)
   })
 })

@@ -22,7 +22,7 @@ export interface Behaviour {
   cut?: 'destroy' | 'end' | 'error'
   /** An answer of this many characters. */
   size?: number
-  toolCalls?: { name: string; arguments: string }[]
+  toolCalls?: { id?: string; name: string; arguments: string }[]
   /** Raw body in place of the answer, status 200. */
   raw?: string
   contentType?: string
@@ -258,8 +258,8 @@ function toText(call: number, body: Body, { text = 'Hello from the mock.', size 
   return typeof text === 'function' ? text(call, body) : text
 }
 
-function toToolCall(call: { name: string; arguments: string }, index: number) {
-  return { id: `call_${index}`, type: 'function', function: call }
+function toToolCall({ id, ...call }: { id?: string; name: string; arguments: string }, index: number) {
+  return { id: id ?? `call_${index}`, type: 'function', function: call }
 }
 
 function sendJson(response: ServerResponse, status: number, body: unknown) {

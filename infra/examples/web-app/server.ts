@@ -10,7 +10,7 @@ export interface WebAppOptions {
   hub: HubClient
   /** As browsers reach it. */
   hubUrl: string
-  /** The client as one module: `client.js` of `npm run build:client`. */
+  /** The client as one module: `redis-ai-hub/client` of the package. */
   clientBundle: string
 }
 
@@ -19,8 +19,8 @@ const ABSOLUTE_SECONDS = 7 * 24 * 3_600
 
 /** The server of a small page: it keeps the hub's key, and gives the browser a cookie and short-lived tokens. */
 export function createWebApp({ hub, hubUrl, clientBundle }: WebAppOptions) {
-  const file = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
-  const [page, script] = [file('index.html'), file('page.js')]
+  const page = readFileSync(new URL('index.html', import.meta.url), 'utf8')
+  const script = readFileSync(new URL('page.js', import.meta.url), 'utf8')
 
   /** The session behind the cookie. The id goes in a header: paths are written to logs. */
   async function sessionOf(c: Context) {

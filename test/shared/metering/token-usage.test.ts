@@ -114,4 +114,15 @@ describe('the estimate before a call', () => {
     expect(estimate.input).toBeLessThan(600)
     expect(estimate.output).toBe(100)
   })
+
+  it('takes a file by what is read of it, not by its bytes', () => {
+    const estimate = (media: string) => {
+      const url = `data:${media};base64,${'QUJD'.repeat(100_000)}`
+      const image = { role: 'user', content: [{ type: 'image_url', image_url: { url } }] }
+      return estimateAtMost({ model: 'm', messages: [image] }).input
+    }
+    expect(estimate('image/png')).toBeGreaterThan(1_600)
+    expect(estimate('image/png')).toBeLessThan(3_000)
+    expect(estimate('application/pdf')).toBeLessThan(40_000)
+  })
 })

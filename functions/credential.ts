@@ -1,0 +1,49 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import { getCookie } from 'hono/cookie'
+import type { DashboardSessions } from '../shared/dashboard-session.ts'
+import type { App } from './deps.ts'
+
+export const SESSION_COOKIE = 'hub_dashboard'
+
+/** What a caller says for itself: its `Authorization`, or the dashboard's session, which stands for the admin key. */
+export const credentialOf = (c: Context): string | undefined =>
+  c.req.header('authorization') ?? (c as Context<App>).var.session
+
+/**
+ * Lets the cookie of the dashboard stand for the admin key, for what the hub's own pages ask. It does not on `/gateway/`: there it
+ * is kept from upstreams, and their pages from it.
+ */
+export function dashboardSession(sessions: DashboardSessions): MiddlewareHandler<App> {
+  return async (c, next) => {
+    if (!c.req.header('cookie')?.includes(SESSION_COOKIE)) return next()
+    if (c.req.path.startsWith('/gateway/')) {
+      const headers = new Headers(c.req.raw.headers)
+      const others = headers
+        .get('cookie')!
+        .split(/; */)
+        .filter((pair) => !pair.startsWith(`${SESSION_COOKIE}=`))
+      if (others.length > 0) headers.set('cookie', others.join('; '))
+      else headers.delete('cookie')
+      c.req.raw = new Request(c.req.raw, { headers })
+      await next()
+      // A page of an upstream would be of the hub's origin, and could do there what the admin can.
+      c.res = new Response(c.res.body, c.res)
+      c.res.headers.append('Content-Security-Policy', 'sandbox allow-forms allow-popups allow-scripts')
+      return
+    }
+    const value = getCookie(c, SESSION_COOKIE)
+    if (value !== undefined && isOwn(c) && sessions.read(value) !== undefined)
+      c.set('session', sessions.credential)
+    return next()
+  }
+}
+
+/** Whether a page of this origin asks, or for reading nobody's page. Browsers tell it, and pages cannot choose what they tell. */
+function isOwn(c: Context<App>): boolean {
+  const reads = c.req.method === 'GET' || c.req.method === 'HEAD'
+  const site = c.req.header('sec-fetch-site')
+  if (site !== undefined) return site === 'same-origin' || (reads && site === 'none')
+  const origin = c.req.header('origin')
+  if (origin === undefined) return reads
+  return URL.parse(origin)?.host === c.req.header('host')
+}
