@@ -4,6 +4,7 @@ import type { Clock } from '../shared/ports/clock.ts'
 import { createJobWorker, type JobWorkerOptions } from '../shared/retrieval/job-worker.ts'
 import { createJobs, type Jobs } from '../shared/retrieval/jobs.ts'
 import { createConsumerGroup } from '../shared/streams/consumer-group.ts'
+import { consumed } from '../shared/telemetry/trace-context.ts'
 import type { Env } from './env.ts'
 import type { Connections, Rim } from './wire.ts'
 
@@ -28,7 +29,11 @@ export function wireJobs({ redis, blockingRedis, documents, indexes, admission, 
   const { handle, onDead } = createJobWorker({ redis, jobs, documents, indexes, admission, scope: 'search' })
   const group = createConsumerGroup({
     ...{ redis, blocking: blockingRedis, stream: EMBED_STREAM, group: 'embed', consumer: newId() },
-    ...{ handle, onDead, clock, log },
+    handle: (entries, signal) => {
+      const traceparents = entries.map(({ fields }) => fields.traceparent)
+      return consumed({ destination: EMBED_STREAM, traceparents }, () => handle(entries, signal))
+    },
+    ...{ onDead, clock, log },
     ...{ concurrency: drains ? 1 : 2, batch: 16, claimIdleMs: env.HUB_CLAIM_SECONDS * 1_000 },
   })
   // A document costs some ten calls; a Worker that may make few takes one batch at a time.

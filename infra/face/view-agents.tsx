@@ -58,7 +58,7 @@ export function AgentsView({ snapshot, own }: { snapshot: Snapshot; own: boolean
               more={more}
               empty={
                 <Empty
-                  curl={`curl -X PUT ${here()}/v1/agents/helper -H 'content-type: application/json' \\\n  -d '{"role":"Answers questions","model":"local/local"}'`}
+                  curl={`curl -X PUT ${here()}/v1/agents/helper -H 'content-type: application/json' \\\n  -d '{"role":"custom","model":"local"}'`}
                 >
                   There is no agent yet. Make one:
                 </Empty>

@@ -60,9 +60,9 @@ export function HealthView({ snapshot }: { snapshot: Snapshot }) {
                 more={rules.more}
                 empty={
                   <Empty
-                    curl={`curl -X PUT ${here()}/v1/alerts/too-hot -H 'content-type: application/json' \\\n  -d '{"on":"stream:sensors","field":"celsius","threshold":{"above":90}}'`}
+                    curl={`curl -X PUT ${here()}/v1/alerts/too-hot -H 'content-type: application/json' \\\n  -d '{"on":{"stream":"readings"},"when":{"type":"threshold","path":"data.celsius","op":"gt","value":30}}'`}
                   >
-                    There is no alert rule. The reference has what one may watch:
+                    There is no alert rule yet. Set one:
                   </Empty>
                 }
               />

@@ -90,7 +90,7 @@ export function TryView() {
         </fieldset>
         {needsIndex && indexes?.length === 0 ? (
           <Empty
-            curl={`curl -X PUT ${here()}/v1/indexes/docs -H 'content-type: application/json' -d '{"model":"local"}'\ncurl ${here()}/v1/indexes/docs/documents -H 'content-type: application/json' \\\n  -d '{"documents":[{"id":"1","text":"Redis keeps its data in memory."}]}'`}
+            curl={`curl -X PUT ${here()}/v1/indexes/docs -H 'content-type: application/json' -d '{}'\ncurl ${here()}/v1/indexes/docs/documents -H 'content-type: application/json' \\\n  -d '[{"id":"1","text":"Redis keeps its data in memory."}]'`}
           >
             There is no index to search yet. Make one, and put a document into it:
           </Empty>

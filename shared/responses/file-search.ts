@@ -31,7 +31,7 @@ export interface Found {
   tag(asked: CompletionRequest): Promise<void>
 }
 
-export interface FileResult {
+interface FileResult {
   file_id: string
   filename: string
   score: number

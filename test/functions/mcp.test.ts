@@ -111,7 +111,7 @@ describe('/mcp', () => {
       body: JSON.stringify(rpc('tools/call', { name: 'ask', arguments: question })),
       signal: leaving.signal,
     })
-    await until('the provider is asked', () => slow.provider.calls === 1)
+    await until('the provider is asked', () => slow.provider.count === 1)
     leaving.abort()
     await until('it is let go', () => slow.provider.aborted === 1)
     await asked.catch(() => {})

@@ -173,7 +173,8 @@ describe.each([
   })
 })
 
-it('is served by workerd too', async () => {
+// Bundling it takes some seconds of a whole core.
+it('is served by workerd too', { timeout: 60_000 }, async () => {
   const bridge = await startTestBridge({ redisUrl: testRedisUrl() })
   onTestFinished(() => bridge.close())
   const redis = { UPSTASH_REDIS_REST_URL: bridge.url, UPSTASH_REDIS_REST_TOKEN: bridge.token }

@@ -3,7 +3,7 @@ import type { CompletionRecord } from '../../../shared/completions/completion-re
 import { contentOf, MOST_CHARACTERS } from '../../../shared/request-log/content.ts'
 
 const logged = (messages: object[], response?: string) =>
-  contentOf({ request: { model: 'm', messages }, response } as CompletionRecord)
+  contentOf({ request: { model: 'm', messages }, response } as unknown as CompletionRecord)
 
 const said = (content: unknown) => [{ role: 'user', content }]
 

@@ -12,6 +12,8 @@ const redis = patient(createRedisResp({ url: testRedisUrl() }))
 afterAll(() => redis.close())
 
 const DAY_MS = 86_400_000
+/** Until a connection is back. */
+const PATIENT = { timeout: 10_000 }
 
 function start(of: Redis = redis, { withContent = false, most = 10_000, delayMs = 0 } = {}) {
   const clock = { late: 0, now: () => Date.now() + clock.late }
@@ -206,7 +208,7 @@ describe('the request log', () => {
         .poll(async () => {
           await writer.observe(record(tenant, { requestId: 'back' }))
           return (await log.page(tenant, { query: 'last' }, { limit: 1 }).catch(() => undefined))?.data.length
-        })
+        }, PATIENT)
         .toBe(1)
       const [[[, oldest]]] = (await own.wave([['XRANGE', requestLogKey(tenant), '-', '+', 'COUNT', 1]])) as [
         [[string, string[]]],

@@ -110,10 +110,13 @@ describe('traffic', () => {
       await expect(traffic.observe(record(tenant))).resolves.toBeUndefined()
       await using _ = await startTestRedis({ port: server.port, password: server.password })
       await expect
-        .poll(async () => {
-          await traffic.observe(record(tenant, { verdict: 'exact' }))
-          return (await traffic.read(tenant, 1).catch(() => []))[0]?.counts.verdicts.miss
-        })
+        .poll(
+          async () => {
+            await traffic.observe(record(tenant, { verdict: 'exact' }))
+            return (await traffic.read(tenant, 1).catch(() => []))[0]?.counts.verdicts.miss
+          },
+          { timeout: 10_000 },
+        )
         .toBe(1) // the first one went with the old server
     } finally {
       await own.close()
