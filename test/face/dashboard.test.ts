@@ -14,7 +14,18 @@ import { seed } from './seed.ts'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const FACE = join(import.meta.dirname, '../../dist/face')
-const TABS = ['Overview', 'Requests', 'Cost', 'Health', 'Work', 'Agents', 'Models', 'Try it']
+/** What each tab shows once it is there. */
+const READY: Record<string, string> = {
+  Overview: '.plot canvas',
+  Requests: '.facts dd',
+  Cost: 'meter',
+  Health: '.badge.bad',
+  Work: 'td button',
+  Agents: '.timeline li',
+  Models: 'tbody tr',
+  'Try it': 'textarea',
+}
+const TABS = Object.keys(READY)
 /** Set: where screenshots of the docs are written to. */
 const { FACE_SHOTS } = process.env
 
@@ -97,14 +108,13 @@ it.each([
   const { page, faults } = shown
   for (const tab of TABS) {
     await choose(page, tab)
-    if (tab === 'Overview') await page.locator('.plot canvas').first().waitFor()
     if (tab === 'Requests')
       await page
         .getByRole('button', { name: /^Details/ })
         .first()
         .click()
     if (tab === 'Agents') await page.getByRole('button', { name: 'Timeline of concierge' }).click()
-    await page.waitForLoadState('networkidle').catch(() => {})
+    await page.locator(READY[tab]!).first().waitFor()
     expect({ tab, ...(await page.evaluate(overflow)) }).toEqual({ tab, wide: 0 })
     expect({ tab, findings: await findings(page) }).toEqual({ tab, findings: [] })
     if (FACE_SHOTS) await page.screenshot({ path: join(FACE_SHOTS, `${tab}-${colorScheme}-${width}.png`) })
