@@ -1,7 +1,7 @@
 import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
 import { nameOf, parseRedisUrl, type RedisUrl } from '../../shared/drivers/redis-resp-url.ts'
 import { type Finding, fault, ok, warning } from './finding.ts'
-import { readInfo } from './redis-server.ts'
+import { readInfo } from './redis-info.ts'
 import type { Store } from './stores.ts'
 
 const SLOW = { timeoutMs: 5_000 }

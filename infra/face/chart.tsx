@@ -45,6 +45,7 @@ export function Chart({ title, at, lines, show, theme }: ChartProps) {
     const chart = new uPlot(
       {
         ...{ width: element.clientWidth || 300, height: 190, legend: { show: false } },
+        padding: [8, 10, 0, 0],
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
         scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.12 : 1] } },
         axes: [
@@ -52,6 +53,7 @@ export function Chart({ title, at, lines, show, theme }: ChartProps) {
             ...axis,
             grid: { show: false },
             space: 70,
+            size: 28,
             values: (_, ticks) => ticks.map((tick) => clock(tick)),
           },
           { ...axis, size: 62, values: (_, ticks) => ticks.map(show) },
@@ -60,6 +62,7 @@ export function Chart({ title, at, lines, show, theme }: ChartProps) {
           {},
           ...lines.map(({ label, color, filled }) => ({
             ...{ label, stroke: colorOf(color), width: 1.75 },
+            points: { show: true, size: 6, fill: colorOf(color), filter: lonely },
             ...(filled && { fill: tint(colorOf(color)) }),
           })),
         ],
@@ -120,3 +123,9 @@ const clock = (unixSeconds: number) => hours.format(new Date(unixSeconds * 1_000
 
 const tint = (color: string) =>
   color.replace(/^rgba?\(([^)]+)\)$/, (_, parts) => `rgba(${parts.split(',').slice(0, 3)}, 0.14)`)
+
+/** A minute between two without a value has no line to be on: it is drawn as a point. */
+const lonely: uPlot.Series.Points.Filter = (chart, series) => {
+  const values = chart.data[series]!
+  return [...values.keys()].filter((i) => values[i] != null && values[i - 1] == null && values[i + 1] == null)
+}

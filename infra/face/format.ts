@@ -18,7 +18,12 @@ export const share = (part: number | null | undefined) => (part == null ? NONE :
 export function usd(n: number | null | undefined): string {
   if (n == null) return NONE
   const digits = n !== 0 && Math.abs(n) < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 2 }
-  return new Intl.NumberFormat(undefined, { style: 'currency', currency: 'USD', ...digits }).format(n)
+  return new Intl.NumberFormat(undefined, {
+    style: 'currency',
+    currency: 'USD',
+    currencyDisplay: 'narrowSymbol',
+    ...digits,
+  }).format(n)
 }
 
 export function ms(n: number | null | undefined): string {

@@ -4,7 +4,7 @@ import { useId } from 'preact/hooks'
 interface TableProps {
   caption: string
   columns: string[]
-  /** Numbers are aligned by their digits: columns after the first that hold such. */
+  /** Columns of numbers are aligned at their end. */
   rows: ComponentChildren[][]
   empty: ComponentChildren
   more?: boolean
@@ -12,7 +12,8 @@ interface TableProps {
 
 /** A table that scrolls by itself where it is too wide. */
 export function Table({ caption, columns, rows, empty, more }: TableProps) {
-  if (rows.length === 0) return <p class="quiet">{empty}</p>
+  if (rows.length === 0) return typeof empty === 'string' ? <p class="quiet">{empty}</p> : <div>{empty}</div>
+  const kinds = columns.map((_, j) => (j > 0 && rows.every((cells) => isNumber(cells[j])) ? 'number' : ''))
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
     <section class="scrolls" aria-label={caption} tabIndex={0}>
@@ -20,8 +21,8 @@ export function Table({ caption, columns, rows, empty, more }: TableProps) {
         <caption class="hidden">{caption}</caption>
         <thead>
           <tr>
-            {columns.map((name) => (
-              <th key={name} scope="col">
+            {columns.map((name, j) => (
+              <th key={name} scope="col" class={kinds[j]}>
                 {name}
               </th>
             ))}
@@ -36,7 +37,7 @@ export function Table({ caption, columns, rows, empty, more }: TableProps) {
                     {cell}
                   </th>
                 ) : (
-                  <td key={columns[j]} class={isNumber(cell) ? 'number' : ''}>
+                  <td key={columns[j]} class={kinds[j]}>
                     {cell}
                   </td>
                 ),

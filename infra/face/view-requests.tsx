@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { count, dayAndTime, ms, NONE, time, usd } from './format.ts'
 import { queryOf, read } from './hub.ts'
 import { Badge, Code, Panel, Problem, Table } from './parts.tsx'
@@ -117,9 +117,8 @@ export function RequestsView({ tenant, seen }: { tenant: string | undefined; see
               <button
                 type="button"
                 class="small"
-                aria-pressed={one.id === chosen}
                 aria-label={`Details of the request at ${time(one.at)}`}
-                onClick={() => choose(one.id === chosen ? undefined : one.id)}
+                onClick={() => choose(one.id)}
               >
                 Details
               </button>,
@@ -137,12 +136,14 @@ export function RequestsView({ tenant, seen }: { tenant: string | undefined; see
           </button>
         )}
       </Panel>
-      {chosen && <Details key={chosen} id={chosen} tenant={tenant} />}
+      {chosen && <Details key={chosen} id={chosen} tenant={tenant} close={() => choose(undefined)} />}
     </>
   )
 }
 
-function Details({ id, tenant }: { id: string; tenant: string | undefined }) {
+function Details({ id, tenant, close }: { id: string; tenant: string | undefined; close(): void }) {
+  const dialog = useRef<HTMLDialogElement>(null)
+  useEffect(() => dialog.current!.showModal(), [])
   const [entry, setEntry] = useState<Entry>()
   const [problem, setProblem] = useState('')
   useEffect(() => {
@@ -169,7 +170,15 @@ function Details({ id, tenant }: { id: string; tenant: string | undefined }) {
     Trace: entry.trace_id ?? NONE,
   }
   return (
-    <Panel title="One request" note={<code>{id}</code>}>
+    <dialog ref={dialog} onClose={close} aria-labelledby="one-request">
+      <header>
+        <h3 id="one-request">
+          Request <code>{id}</code>
+        </h3>
+        <button type="button" class="plain" onClick={() => dialog.current!.close()}>
+          Close
+        </button>
+      </header>
       {problem && <Problem>{problem}</Problem>}
       {facts && (
         <dl class="facts">
@@ -198,7 +207,7 @@ function Details({ id, tenant }: { id: string; tenant: string | undefined }) {
           )}
         </>
       )}
-    </Panel>
+    </dialog>
   )
 }
 

@@ -8,6 +8,8 @@ const LEAST_MORE = 0.15
 const MOST_SENTENCES = 3
 /** Longer ones are tables and code. */
 const LONGEST_SENTENCE = 1_000
+/** Characters of code and tables: of more than so many, a text is no prose. */
+const MOST_SIGNS = 0.06
 
 /**
  * The answer to a prompt that begins with source blocks (`shared/text/source-blocks.ts`): those sentences of the sources that
@@ -31,10 +33,11 @@ export function answerFromSources(prompt: string): string | undefined {
     const part = [...open].reduce((sum, term) => sum + weigh(term), 0) / total
     let best: { worth: number; gain: number; sentence: (typeof sentences)[number] } | undefined
     for (const sentence of sentences) {
+      const isPoor = saysLittle(sentence.text)
+      if (isPoor && said.length > 0) continue
       const gain = coverageOf(open, [sentence.terms], weigh) * part
-      // A heading names the subject and says nothing of it; the better source comes first.
-      const words = sentence.text.split(/\s+/).length
-      const worth = gain * (words < 5 ? 0.5 : 1) - sentence.n * 0.005
+      // The better source comes first.
+      const worth = gain * (isPoor ? 0.5 : 1) - sentence.n * 0.005
       if (gain > 0 && (!best || worth > best.worth)) best = { worth, gain, sentence }
     }
     if (!best || best.gain < (said.length === 0 ? LEAST : LEAST_MORE)) break
@@ -44,4 +47,10 @@ export function answerFromSources(prompt: string): string | undefined {
     sentences.splice(sentences.indexOf(best.sentence), 1)
   }
   return said.join(' ') || NOT_FOUND
+}
+
+/** A heading names the subject and says nothing of it; code and tables hold a question's words by the way. */
+function saysLittle(text: string): boolean {
+  const signs = text.match(/[{}[\]|$<>=\\"`/_]/g)?.length ?? 0
+  return text.split(/\s+/).length < 5 || signs > text.length * MOST_SIGNS
 }

@@ -24,6 +24,12 @@ describe('the local model, given sources', () => {
     )
   })
 
+  it('prefers prose over code that holds the same words', () => {
+    const code = `ask() { curl -s "$HUB/v1/ask" -d '{"question":"How long does the cache keep an answer"}' | jq .answer`
+    const prompt = toAskMessages('How long does the cache keep an answer?', [], [code, ...sources])
+    expect(answerFromSources(prompt.at(-1)!.content)).toBe('The cache keeps an answer for one hour. [2]')
+  })
+
   it('says so where they do not hold the answer', () => {
     expect(answer('Who won the football match in Paris?')).toBe('This is not in these documents.')
   })

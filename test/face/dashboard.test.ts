@@ -18,7 +18,7 @@ const FACE = join(import.meta.dirname, '../../dist/face')
 const READY: Record<string, string> = {
   Overview: '.plot canvas',
   Requests: '.facts dd',
-  Cost: 'meter',
+  Cost: 'tbody code',
   Health: '.badge.bad',
   Work: 'td button',
   Agents: '.timeline li',
@@ -118,6 +118,7 @@ it.each([
     expect({ tab, ...(await page.evaluate(overflow)) }).toEqual({ tab, wide: 0 })
     expect({ tab, findings: await findings(page) }).toEqual({ tab, findings: [] })
     if (FACE_SHOTS) await page.screenshot({ path: join(FACE_SHOTS, `${tab}-${colorScheme}-${width}.png`) })
+    if (tab === 'Requests') await page.keyboard.press('Escape')
   }
   await choose(page, 'Overview')
   const drawn = await page.locator('.plot canvas').evaluateAll((all) =>
@@ -164,7 +165,7 @@ it('is walked by keyboard: skip link, tabs by arrows, no trap', async () => {
   expect(stops).toContain('BODY')
 })
 
-it('shows what happens without being loaded again, and says when the hub is away', async () => {
+it('shows what happens without being loaded again', async () => {
   await using shown = await open()
   const { page } = shown
   await choose(page, 'Requests')
@@ -227,4 +228,17 @@ it('asks for the admin key, and lets nobody in without it', async () => {
   await page.getByRole('button', { name: 'Sign out' }).click()
   await page.getByLabel('Admin key').waitFor()
   expect(await context.cookies()).toEqual([])
+})
+
+it('says that the hub is away, when it tries again, and comes back', async () => {
+  await using shown = await open()
+  const { page } = shown
+  const events = /overview\/events/
+  await page.route(events, (route) => route.abort())
+  await page.getByLabel('Window').selectOption('15 minutes')
+  await page.getByText('The hub cannot be reached. Is it running?').waitFor()
+  await page.getByText(/^again in/).waitFor()
+  await page.unroute(events)
+  await page.getByRole('button', { name: 'Now' }).click()
+  await page.getByText('Live', { exact: true }).waitFor()
 })

@@ -68,7 +68,10 @@ test('serverless.yml packages one small file that serves, and asks for no rights
   const directory = await temporary()
   await run(osls, ['package', '--stage', 'production', '--package', directory], directory)
   const zip = readFileSync(join(directory, 'redis-ai-hub.zip'))
-  console.log(`Lambda: ${Math.round(zip.length / 1024)} KiB zipped`)
+  const [entry, ...more] = unzip(zip)
+  const kib = (bytes: number) => Math.round(bytes / 1024)
+  console.log(`Lambda: ${kib(entry!.size)} KiB of code, ${kib(zip.length)} KiB zipped with the pages`)
+  expect(entry!.size).toBeLessThan(1.25 * MEBIBYTE)
   // 1.4 MiB of it are the reference's script, which no start reads.
   expect(zip.length).toBeLessThan(3 * MEBIBYTE)
 
@@ -85,13 +88,19 @@ test('serverless.yml packages one small file that serves, and asks for no rights
   expect(resources.StreamLambdaFunctionUrl.Properties).toMatchObject({ InvokeMode: 'RESPONSE_STREAM' })
   expect(resources.HubEventsRuleSchedule1.Type).toBe('AWS::Events::Rule')
 
-  const [entry, ...more] = unzip(zip)
-  expect(more).toEqual([])
+  const pages = readdirSync(join(root, 'dist/face')).map((name) => `dist/face/${name}`)
+  expect(more.map(({ name }) => name).toSorted()).toEqual(pages.toSorted())
+  for (const { name, contents } of more) {
+    await mkdir(join(directory, dirname(name)), { recursive: true })
+    await writeFile(join(directory, name), contents())
+  }
   expect(entry!.name).toBe('infra/lambda.cjs')
   const file = join(directory, 'lambda.cjs')
   await writeFile(file, entry!.contents())
   for (const handler of ['handler', 'streamHandler'] as const) {
-    await using hub = await startLambdaHub({ REDIS_URL: testRedisUrl() }, { file, handler })
+    const env = { REDIS_URL: testRedisUrl(), LAMBDA_TASK_ROOT: directory }
+    await using hub = await startLambdaHub(env, { file, handler })
+    expect((await fetch(hub.url)).headers.get('content-type')).toBe('text/html; charset=utf-8')
     expect(await (await fetch(`${hub.url}/readyz`)).json()).toEqual({ status: 'ok', redis: 'ok' })
   }
 })
@@ -205,7 +214,7 @@ test('every function deploys on its own, and together they are the whole', async
 })
 
 /** The files of a zip archive, by its central directory (PKWARE's APPNOTE 4.3). */
-function unzip(zip: Buffer): { name: string; contents(): Buffer }[] {
+function unzip(zip: Buffer): { name: string; size: number; contents(): Buffer }[] {
   const end = zip.lastIndexOf('PK\x05\x06', undefined, 'latin1')
   let at = zip.readUInt32LE(end + 16)
   return Array.from({ length: zip.readUInt16LE(end + 10) }, () => {
@@ -215,6 +224,6 @@ function unzip(zip: Buffer): { name: string; contents(): Buffer }[] {
     const local = zip.readUInt32LE(at + 42)
     at += 46 + nameLength + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32)
     const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28)
-    return { name, contents: () => inflateRawSync(zip.subarray(start, start + size)) }
+    return { name, size, contents: () => inflateRawSync(zip.subarray(start, start + size)) }
   })
 }

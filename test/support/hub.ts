@@ -111,7 +111,14 @@ export async function startWorkerHub(
         config: {
           name: 'hub',
           ...compatibility(readFileSync(join(root, 'wrangler.toml'), 'utf8')),
-          env: textBindings({ HUB_ADMIN_KEY: ADMIN_KEY, ...env }),
+          env: { ...textBindings({ HUB_ADMIN_KEY: ADMIN_KEY, ...env }), ASSETS: { type: 'assets' as const } },
+          // As wrangler.toml says.
+          assets: {
+            directory: join(root, 'dist/face'),
+            hasUserWorker: true,
+            runWorkerFirst: true,
+            htmlHandling: 'none',
+          },
           manifest: { mainModule: Object.keys(modules)[0]!, modules },
         },
         // Past Miniflare's own Worker, which does not tell that a caller left.
