@@ -8,8 +8,10 @@ const LEAST_MORE = 0.15
 const MOST_SENTENCES = 3
 /** Longer ones are tables and code. */
 const LONGEST_SENTENCE = 1_000
+/** What is asked for by them is an answer's number: its sentence does not hold the word. */
+const MEASURES = /\bhow (long|many|much|often|far|old|soon|big|large|fast)\b/gi
 /** Characters of code and tables: of more than so many, a text is no prose. */
-const MOST_SIGNS = 0.06
+const MOST_SIGNS = 0.05
 
 /**
  * The answer to a prompt that begins with source blocks (`shared/text/source-blocks.ts`): those sentences of the sources that
@@ -25,7 +27,7 @@ export function answerFromSources(prompt: string): string | undefined {
       .filter(({ text }) => text.length <= LONGEST_SENTENCE && !text.endsWith('?')),
   )
   const weigh = weighOver(sentences.map(({ terms }) => terms))
-  const wanted = subjectsOf(question)
+  const wanted = subjectsOf(question.replace(MEASURES, 'how'))
   const open = new Set(wanted)
   const total = [...wanted].reduce((sum, term) => sum + weigh(term), 0)
   const said: string[] = []

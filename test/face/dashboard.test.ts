@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { buildFace } from '../../infra/face/build.ts'
 import { launchChromium } from '../support/chromium.ts'
@@ -33,6 +33,8 @@ let redis: Awaited<ReturnType<typeof startTestRedis>>
 let provider: Awaited<ReturnType<typeof startProvider>>
 let hub: NodeHub
 let browser: Browser
+/** Of one who signed in: attempts are few a minute. */
+let session: Awaited<ReturnType<BrowserContext['storageState']>>
 let seeded: Awaited<ReturnType<typeof seed>>
 
 beforeAll(async () => {
@@ -48,6 +50,9 @@ beforeAll(async () => {
     HUB_BREAKER_MIN_CALLS: '3',
   })
   ;[browser, seeded] = await Promise.all([launchChromium(), seed(hub.url, ADMIN_KEY)])
+  await using context = await browser.newContext()
+  await context.request.post(`${hub.url}/v1/dashboard-session`, { data: { key: ADMIN_KEY } })
+  session = await context.storageState()
 }, 120_000)
 afterAll(async () => {
   await browser?.close()
@@ -58,13 +63,12 @@ afterAll(async () => {
 
 /** A page that is signed in, whose faults are collected. */
 async function open(options: BrowserContextOptions = {}, path = '/') {
-  const context = await browser.newContext({ locale: 'en-GB', ...options })
+  const context = await browser.newContext({ locale: 'en-GB', storageState: session, ...options })
   const faults: string[] = []
   const page = await context.newPage()
   page.on('console', (message) => message.type() === 'error' && faults.push(message.text()))
   page.on('pageerror', (error) => faults.push(String(error)))
   page.on('request', (request) => request.url().startsWith(hub.url) || faults.push(`asks ${request.url()}`))
-  await page.request.post(`${hub.url}/v1/dashboard-session`, { data: { key: ADMIN_KEY } })
   await page.goto(hub.url + path)
   await page.getByText('Live', { exact: true }).waitFor()
   return { page, context, faults, [Symbol.asyncDispose]: () => context.close() }

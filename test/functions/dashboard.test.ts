@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createAssetsFiles } from '../../shared/drivers/assets-files.ts'
 import { startApp, type TestApp, unique } from '../support/app.ts'
 import { startReceiver } from '../support/receiver.ts'
@@ -183,19 +183,21 @@ describe('the cookie', () => {
   })
 
   it('goes to no upstream of the gateway, and an upstream’s page gets no part in it', async () => {
-    await using receiver = Object.assign(await startReceiver(), {
-      async [Symbol.asyncDispose]() {
-        await receiver.close()
-      },
-    })
+    const receiver = await startReceiver()
+    onTestFinished(() => receiver.close())
     const { pair } = await signIn()
     const id = unique('route')
     const route = { path: `/${id}/*`, upstream: receiver.url, allow_private: true }
     const put = await hub.send('PUT', `/v1/routes/${id}`, route, { authorization: `Bearer ${ADMIN}` })
     expect(put.status).toBe(200)
     const cookie = `a=1; ${pair}; b=2`
-    expect((await hub.get(`/gateway/${id}/page`, { cookie, ...own })).status).toBe(401)
-    const reply = await hub.get(`/gateway/${id}/page`, { cookie, authorization: `Bearer ${ADMIN}`, ...own })
+    expect((await hub.send('POST', `/gateway/${id}/page`, {}, { cookie, ...own })).status).toBe(401)
+    const reply = await hub.send(
+      'POST',
+      `/gateway/${id}/page`,
+      {},
+      { cookie, authorization: `Bearer ${ADMIN}`, ...own },
+    )
     expect(reply.status).toBe(200)
     expect(reply.headers.get('content-security-policy')).toMatch(/^sandbox(?!.*allow-same-origin)/)
     expect(receiver.received.at(-1)!.headers.cookie).toBe('a=1; b=2')
