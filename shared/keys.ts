@@ -503,7 +503,7 @@ export const HUB_KEYS: readonly string[] = [
     DELIVERIES_STREAM,
     ALERTING_TENANTS_KEY,
   ],
-  ...[SCHEDULES_DUE_KEY, AUDIT_STREAM, ERASURES_KEY],
+  ...[SCHEDULES_DUE_KEY, AUDIT_STREAM, ERASURES_KEY, DOCTOR_KEY],
 ]
 
 /** Whose a key is: null for a key of the whole hub. What begins like no other tenant's is the default tenant's. */

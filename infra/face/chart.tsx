@@ -5,7 +5,7 @@ import { Table } from './parts.tsx'
 
 export interface Line {
   label: string
-  /** One of the style sheet's colours. */
+  /** One of the style sheet’s colours. */
   color: 'blue' | 'green' | 'amber' | 'red' | 'violet' | 'grey'
   values: (number | null)[]
   /** Whether the space under it is tinted. */

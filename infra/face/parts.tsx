@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact'
 import { useId } from 'preact/hooks'
+import { NONE } from './format.ts'
 
 interface TableProps {
   caption: string
@@ -13,7 +14,7 @@ interface TableProps {
 /** A table that scrolls by itself where it is too wide. */
 export function Table({ caption, columns, rows, empty, more }: TableProps) {
   if (rows.length === 0) return typeof empty === 'string' ? <p class="quiet">{empty}</p> : <div>{empty}</div>
-  const kinds = columns.map((_, j) => (j > 0 && rows.every((cells) => isNumber(cells[j])) ? 'number' : ''))
+  const kinds = columns.map((_, j) => (j > 0 && isNumbers(rows.map((cells) => cells[j])) ? 'number' : ''))
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
     <section class="scrolls" aria-label={caption} tabIndex={0}>
@@ -51,7 +52,10 @@ export function Table({ caption, columns, rows, empty, more }: TableProps) {
   )
 }
 
-const isNumber = (cell: ComponentChildren) => typeof cell === 'string' && /^([$€<−-]?[\d.,]+|–)/.test(cell)
+const isNumbers = (cells: ComponentChildren[]) => cells.every(isNumber) && cells.some((cell) => cell !== NONE)
+
+const isNumber = (cell: ComponentChildren) =>
+  typeof cell === 'string' && (/^[$−-]?[\d.,]+[%KMBT]?( (ms|s|min|h|d))?$/.test(cell) || cell === NONE)
 
 /** What to do where nothing is yet. */
 export const Empty = ({ children, curl }: { children: ComponentChildren; curl?: string }) => (

@@ -4,6 +4,7 @@ import {
   AUDIT_STREAM,
   BREAKERS_KEY,
   DELIVERIES_STREAM,
+  DOCTOR_KEY,
   EMBED_STREAM,
   ERASURES_KEY,
   HANDLED_STREAMS_KEY,
@@ -70,8 +71,8 @@ export const HUB_LISTS: readonly HubList[] = [
   ...stream(DELIVERIES_STREAM),
 ]
 
-/** Those that stay as they are: the operator's routes, and what is kept to tell what was done. */
-export const HUB_KEPT: readonly string[] = [ROUTES_KEY, AUDIT_STREAM, ERASURES_KEY]
+/** Those that stay as they are: the operator's routes, what is kept to tell what was done, and the doctor's trial. */
+export const HUB_KEPT: readonly string[] = [ROUTES_KEY, AUDIT_STREAM, ERASURES_KEY, DOCTOR_KEY]
 
 /** Looked at at once: names are short, entries hold whole documents. */
 const COUNT = { names: 500, entries: 100 }

@@ -70,7 +70,7 @@ test.each(await Promise.all(PAGES.map(read)))(
 function inOrder(seen: readonly string[], wanted: readonly string[]): string[] {
   let at = 0
   return wanted.filter((command) => {
-    const shape = new RegExp(`^${command.split('…').map(escape).join('.*')}$`, 's')
+    const shape = new RegExp(`^${command.split('…').map(literally).join('.*')}$`, 's')
     const found = seen.findIndex((one, i) => i >= at && shape.test(one))
     if (found < 0) return false
     at = found + 1
@@ -78,7 +78,7 @@ function inOrder(seen: readonly string[], wanted: readonly string[]): string[] {
   })
 }
 
-const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+const literally = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 
 /** What MONITOR shows of these keys, and of those that begin so where they end in a colon, as the page writes it. */
 function commandsOf(lines: string[], keys: string[]): string[] {
