@@ -3,7 +3,8 @@ import { defineConfig } from 'vitest/config'
 /** Run on every topology of Redis: whole requests, and what is decided by scripts. `TEST_TOPOLOGY=cluster npx vitest run test/functions test/shared` runs all of them there. */
 const EVERYWHERE = [
   'test/functions/{audit,cache-complete,config,documents,features,infer,indexes,keys,knowledge,limits,locks}.test.ts',
-  'test/functions/{agent-step,ingest-event,preferences,prompts,realtime,search,services,sessions}.test.ts',
+  'test/functions/{agent-step,ingest-event,overview,preferences,prompts,realtime,requests,responses}.test.ts',
+  'test/functions/{search,services,sessions}.test.ts',
   'test/shared/{agents,audit,completions,configuration}/{knowledge,audit,collapse,configuration}.test.ts',
   'test/shared/{datasets,events,features}/{datasets,intake,processor,features}.test.ts',
   'test/shared/{langgraph,inference}/{checkpoint-saver,model-store}.test.ts',

@@ -55,7 +55,7 @@ export function Table({ caption, columns, rows, empty, more }: TableProps) {
 const isNumbers = (cells: ComponentChildren[]) => cells.every(isNumber) && cells.some((cell) => cell !== NONE)
 
 const isNumber = (cell: ComponentChildren) =>
-  typeof cell === 'string' && (/^[$−-]?[\d.,]+[%KMBT]?( (ms|s|min|h|d))?$/.test(cell) || cell === NONE)
+  typeof cell === 'string' && (/^[$−-]?[\d.,]+[%kKMBT]?( (ms|s|min|h|d))?$/.test(cell) || cell === NONE)
 
 /** What to do where nothing is yet. */
 export const Empty = ({ children, curl }: { children: ComponentChildren; curl?: string }) => (

@@ -10,7 +10,7 @@ export function CostView({ snapshot: { usage, limits, tenant } }: { snapshot: Sn
     <>
       <Part part={usage} name="Usage">
         {({ models, keys, day, total }) => (
-          <div class="grid">
+          <>
             <Panel title="By model" note={`${day}, UTC`}>
               <Table
                 caption="Usage by model"
@@ -29,7 +29,7 @@ export function CostView({ snapshot: { usage, limits, tenant } }: { snapshot: Sn
                 empty="No key was used today."
               />
             </Panel>
-          </div>
+          </>
         )}
       </Part>
       <Part part={limits} name="Limits">

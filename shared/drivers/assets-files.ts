@@ -11,7 +11,7 @@ const TYPES: Record<string, string> = {
   '.woff2': 'font/woff2',
 }
 
-/** Files of one folder. They are read once: what is built anew is served after the next start. */
+/** Files of one folder. Pages are read each time, as they name files of the last build; the others once. */
 export function createAssetsFiles(directory: string): Assets {
   const read = new Map<string, { bytes: Buffer<ArrayBuffer>; headers: Record<string, string> }>()
   return async (path) => {
@@ -24,7 +24,7 @@ export function createAssetsFiles(directory: string): Assets {
       if (!bytes) return undefined
       const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`
       file = { bytes, headers: { 'Content-Type': type, ETag: etag } }
-      read.set(path, file)
+      if (extname(path) !== '.html') read.set(path, file)
     }
     return new Response(file.bytes, { headers: file.headers })
   }

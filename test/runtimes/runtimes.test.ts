@@ -94,6 +94,26 @@ describe.each(cases)('$rim over $driver', ({ start, driver, streams, hearsLeavin
     expect(Buffer.from(await hit.arrayBuffer())).toEqual(Buffer.from(await miss.arrayBuffer()))
   })
 
+  test('the pages are there, and signing in opens what they read', async () => {
+    const page = await fetch(hub.url)
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'")
+    const [script = ''] = /face\/dashboard-\w+\.js/.exec(await page.text()) ?? []
+    const file = await fetch(`${hub.url}/${script}`)
+    expect(file.headers.get('content-type')).toContain('text/javascript')
+    expect(file.headers.get('cache-control')).toContain('immutable')
+    expect((await file.text()).length).toBeGreaterThan(10_000)
+
+    const signIn = await fetch(`${hub.url}/v1/dashboard-session`, {
+      ...{ method: 'POST', body: JSON.stringify({ key: ADMIN_KEY }) },
+      headers: { 'content-type': 'application/json' },
+    })
+    const cookie = signIn.headers.getSetCookie()[0]!.split(';')[0]!
+    const overview = (site: string) =>
+      fetch(`${hub.url}/v1/overview`, { headers: { cookie, 'sec-fetch-site': site } })
+    expect((await overview('same-origin')).status).toBe(200)
+    expect((await overview('cross-site')).status).toBe(401)
+  })
+
   test('a streamed answer is stored, and streamed again', async () => {
     const body = { ...ask(), stream: true, stream_options: { include_usage: true } } as const
     const miss = await read(user, body)
