@@ -133,7 +133,7 @@ async function resultsOf(hub: HubClient, ids: readonly string[]): Promise<Result
 /** Alerts of the pipeline: so many, or as many as come within five seconds. */
 async function alertsSince(hub: HubClient, since: number, wanted: number): Promise<Alert[]> {
   const headers = { accept: 'text/event-stream', 'last-event-id': `${since}-0` }
-  const { body } = await hub.send('/v1/realtime/alerts', { headers })
+  const { body } = await hub.send('/v1/realtime/alerts', { headers, stream: true })
   const reader = body!.pipeThrough(new TextDecoderStream()).getReader()
   const patience = setTimeout(() => void reader.cancel(), 5_000)
   const alerts: Alert[] = []
