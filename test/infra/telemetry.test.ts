@@ -50,12 +50,12 @@ afterAll(async () => {
 
 beforeEach(() => void otlp.spans.splice(0))
 
-/** Spans of a trace, once `enough` of them are there. */
-async function traced(traceId: string, enough: (spans: ReceivedSpan[]) => unknown): Promise<ReceivedSpan[]> {
+/** Spans of a trace, once those of all these names are there: they end, and are sent, in no certain order. */
+async function traced(traceId: string, ...names: (string | RegExp)[]): Promise<ReceivedSpan[]> {
   return until('the spans of the trace', async () => {
     await telemetry.tracing?.flush()
     const spans = otlp.spans.filter((span) => span.traceId === traceId)
-    return enough(spans) ? spans : undefined
+    return names.every((name) => named(spans, name)) ? spans : undefined
   })
 }
 
@@ -76,7 +76,7 @@ describe('traces', () => {
     })
     expect(reply.status).toBe(200)
     await app.settled()
-    const spans = await traced(TRACE, (all) => named(all, 'POST /v1/chat/completions'))
+    const spans = await traced(TRACE, 'POST /v1/chat/completions', /^redis /, 'chat gpt-4o-mini')
 
     const server = named(spans, 'POST /v1/chat/completions')!
     expect(server).toMatchObject({
@@ -123,7 +123,7 @@ describe('traces', () => {
     await app.settled()
     const { traceId, headers } = newTrace()
     await app.complete(question, headers)
-    const spans = await traced(traceId, (all) => named(all, /^POST/))
+    const spans = await traced(traceId, /^POST/)
     expect(named(spans, /^POST/)?.attributes['hub.cache.verdict']).toBe('exact')
     expect(named(spans, /^chat/)).toBeUndefined()
   })
@@ -133,7 +133,7 @@ describe('traces', () => {
     const reply = await app.complete(ask(undefined, { stream: true }), headers)
     await reply.text()
     await app.settled()
-    const spans = await traced(traceId, (all) => named(all, /^chat/))
+    const spans = await traced(traceId, /^chat/)
     const chat = named(spans, /^chat/)!
     expect(chat.events.map(({ name }) => name)).toEqual(['gen_ai.first_chunk'])
     expect(chat.attributes).toMatchObject({
@@ -148,7 +148,7 @@ describe('traces', () => {
     const body = ask('what nobody is to read', { mock: { status: 500 } })
     expect((await app.complete(body, headers)).status).toBe(502)
     await app.settled()
-    const spans = await traced(traceId, (all) => named(all, /^POST/))
+    const spans = await traced(traceId, /^POST/, /^chat/)
     expect(named(spans, /^chat/)).toMatchObject({
       status: { code: 2 },
       attributes: { 'error.type': 'provider_error' },
@@ -167,7 +167,7 @@ describe('traces', () => {
     const sent = await app.send('POST', `/v1/events/${stream}`, event, { ...headers, ...CLOUD_EVENT })
     expect(sent.status).toBe(202)
 
-    const spans = await traced(traceId, (all) => named(all, `process ${stream}`))
+    const spans = await traced(traceId, `process ${stream}`, /^POST \/v1\/events/, 'POST')
     const consumer = named(spans, `process ${stream}`)!
     const server = named(spans, /^POST \/v1\/events/)!
     expect(server.attributes['http.route']).toBe('/v1/events/{stream}')
@@ -195,7 +195,7 @@ describe('traces', () => {
     const traceparent = `00-${traceId}-00f067aa0ba902b7-01`
     const event = { specversion: '1.0', id: '1', source: '/test', type: 'order', data: 1, traceparent }
     await app.send('POST', `/v1/events/${stream}`, event, { ...newTrace().headers, ...CLOUD_EVENT })
-    const spans = await traced(traceId, (all) => named(all, `process ${stream}`))
+    const spans = await traced(traceId, `process ${stream}`)
     expect(named(spans, `process ${stream}`)?.parentSpanId).toBe('00f067aa0ba902b7')
   })
 
@@ -205,7 +205,7 @@ describe('traces', () => {
     const job = { handler: { type: 'http', url: 'https://hooks.example.com/take' }, data: 1 }
     const pushed = await app.send('POST', `/v1/queues/${queue}/jobs`, job, headers)
     expect(pushed.status).toBe(202)
-    await traced(traceId, (all) => named(all, `process ${queue}`))
+    await traced(traceId, `process ${queue}`)
 
     const agent = unique('agent')
     const instructions = `@tool log {"message":"${PROMPT}"}`
@@ -214,7 +214,8 @@ describe('traces', () => {
     const second = newTrace()
     const told = await app.send('POST', `/v1/agents/${agent}/messages`, { content: PROMPT }, second.headers)
     expect(told.status).toBe(202)
-    const spans = await traced(second.traceId, (all) => named(all, 'execute_tool log'))
+    const names = [`invoke_agent ${agent}`, 'execute_tool log', 'chat local']
+    const spans = await traced(second.traceId, ...names)
     const step = named(spans, `invoke_agent ${agent}`)!
     expect(step.attributes).toMatchObject({
       'gen_ai.operation.name': 'invoke_agent',
@@ -233,7 +234,7 @@ describe('traces', () => {
     const body = { model: 'openai/text-embedding-3-small', input: [PROMPT, unique('text')] }
     expect((await app.send('POST', '/v1/embeddings', body, headers)).status).toBe(200)
     await app.settled()
-    const spans = await traced(traceId, (all) => named(all, /^embeddings/))
+    const spans = await traced(traceId, /^embeddings/)
     expect(named(spans, 'embeddings text-embedding-3-small')?.attributes).toMatchObject({
       'gen_ai.operation.name': 'embeddings',
       'gen_ai.provider.name': 'openai',
@@ -250,7 +251,7 @@ describe('traces', () => {
       const body = ask(`${prompt} ${stream}`, { stream })
       await (await open.complete(body, headers)).text()
       await open.settled()
-      const chat = named(await traced(traceId, (all) => named(all, /^chat/)), /^chat/)!
+      const chat = named(await traced(traceId, /^chat/), /^chat/)!
       expect(JSON.parse(chat.attributes['gen_ai.input.messages'] as string)).toEqual([
         { role: 'user', parts: [{ type: 'text', content: `${prompt} ${stream}` }] },
       ])
