@@ -36,10 +36,24 @@ const REMEMBERED_MS = 60_000
 export function createTraffic({ redis, tally, clock }: TrafficOptions) {
   const settled = new LRUCache<string, TrafficCounts>({ max: 5_000, ttl: REMEMBERED_MS, ttlResolution: 0 })
 
+  let current = { number: 0, name: '', target: {} }
+
+  /** Made once a minute: every completion asks for it. */
+  function thisMinute() {
+    const number = Math.floor(clock.now() / MINUTE_MS)
+    if (number !== current.number) {
+      current = {
+        number,
+        name: nameOf(number),
+        target: { expireAt: (number + 1) * 60 + TRAFFIC_TTL_SECONDS },
+      }
+    }
+    return current
+  }
+
   function count(tenant: string, counts: Record<string, number>) {
-    const minute = Math.floor(clock.now() / MINUTE_MS)
-    const expireAt = (minute + 1) * 60 + TRAFFIC_TTL_SECONDS
-    return tally.add(trafficKey(tenant, nameOf(minute)), counts, { expireAt })
+    const { name, target } = thisMinute()
+    return tally.add(trafficKey(tenant, name), counts, target)
   }
 
   return {
