@@ -6,6 +6,8 @@ import { nameOf, type Place, type RedisUrl } from './redis-resp-url.ts'
 const ANSWER_MS = 2_000
 const LOOK_MS = 1_000
 
+type Ask = (command: string) => Promise<unknown>
+
 interface Found {
   place: Place
   /** Rises with every failover. */
@@ -29,8 +31,8 @@ export function createSentinel(url: RedisUrl, options: TopologyOptions): Topolog
   let timer: ReturnType<typeof setInterval> | undefined
 
   /** The answers of those sentinels that give one in time: at once when a majority has. Throws when none does. */
-  async function askAll(...command: string[]): Promise<unknown[]> {
-    const answers: unknown[] = []
+  async function askAll<T>(question: (ask: Ask) => Promise<T>): Promise<T[]> {
+    const answers: T[] = []
     const errors: unknown[] = []
     const enough = Math.floor(asked.length / 2) + 1
     await new Promise<void>((resolve) => {
@@ -44,7 +46,7 @@ export function createSentinel(url: RedisUrl, options: TopologyOptions): Topolog
       for (const sentinel of asked) {
         sentinel
           .open()
-          .then((client) => client.sendCommand(['SENTINEL', ...command, name]))
+          .then((client) => question((command) => client.sendCommand(['SENTINEL', command, name])))
           .then(
             (answer) => answers.push(answer),
             (error) => errors.push(error),
@@ -57,10 +59,15 @@ export function createSentinel(url: RedisUrl, options: TopologyOptions): Topolog
     throw new Error(`no sentinel of ${names} tells where ${name} is: ${errors[0] ?? 'no answer in time'}`)
   }
 
+  /**
+   * While a failover goes on, the sentinel that leads it has its epoch and the old address in `MASTER`, so that the address comes from
+   * the question that clients ask: after the epoch, or an old address could be taken for the new epoch's.
+   */
   async function findLatest(): Promise<Found> {
-    const found = (await askAll('MASTER')).map((answer) => {
-      const { ip, port, 'config-epoch': epoch } = toFields(answer)
-      return { place: { host: ip!, port: Number(port) }, epoch: Number(epoch) }
+    const found = await askAll(async (ask): Promise<Found> => {
+      const [primary, address] = await Promise.all([ask('MASTER'), ask('GET-MASTER-ADDR-BY-NAME')])
+      const [host, port] = address as [string, string]
+      return { place: { host, port: Number(port) }, epoch: Number(toFields(primary)['config-epoch']) }
     })
     return found.reduce((latest, one) => (one.epoch > latest.epoch ? one : latest))
   }
@@ -71,7 +78,7 @@ export function createSentinel(url: RedisUrl, options: TopologyOptions): Topolog
   }
 
   async function findReplica(): Promise<Place> {
-    const [answer] = await askAll('REPLICAS')
+    const [answer] = await askAll((ask) => ask('REPLICAS'))
     const healthy = (answer as unknown[]).map(toFields).filter((fields) => {
       const isUp = !/s_down|o_down|disconnected/.test(fields.flags!)
       return isUp && fields['master-link-status'] === 'ok'

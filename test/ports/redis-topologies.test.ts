@@ -116,6 +116,34 @@ describe('behind Sentinel', () => {
     }
   })
 
+  test('the promoted server is the primary already while the failover goes on, whichever sentinel is asked', async () => {
+    const old = await servers.primary()
+    // A replica that cannot follow the new primary keeps the failover from ending.
+    const replicas = servers.nodes.filter((node) => node !== old)
+    const followWith = (password: string) =>
+      Promise.all(replicas.map((node) => node.command('CONFIG', 'SET', 'masterauth', password)))
+    await followWith('wrong')
+    try {
+      await old.kill()
+      const told = () =>
+        Promise.all(
+          servers.sentinels.map((one) => one.command('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'mymaster')),
+        )
+      await vi.waitFor(async () => {
+        const ports = (await told()).map((address) => Number((address as string[])[1]))
+        expect(new Set(ports).size).toBe(1)
+        expect(ports).not.toContain(old.port)
+      }, SOON)
+      for (const { port } of servers.sentinels) {
+        const url = servers.url.replace(/@.*?\//, `@127.0.0.1:${port}/`)
+        expect(await open(url).wave([['SET', 'mine', port]], SLOW)).toEqual(['OK'])
+      }
+    } finally {
+      await followWith(servers.password)
+      await old.start()
+    }
+  })
+
   test('the place of a primary that nobody knows is an error that says who was asked', async () => {
     const redis = open(servers.url.replace('/mymaster', '/another'))
     const error = await redis.wave([['PING']], SLOW).catch((error) => error)
