@@ -109,9 +109,8 @@ export function cacheComplete(
       async (c) => {
         const request = c.req.valid('json')
         const directives = readCacheDirectives((name) => c.req.header(name))
-        const { claim, requestId } = c.var
-        const call = { claim, request, directives, defer: c.env.defer, requestId }
-        const completed = await complete({ ...call, endpoint: 'chat.completions' })
+        const call = { claim: c.get('claim'), request, directives, requestId: c.get('requestId') }
+        const completed = await complete({ ...call, defer: c.env.defer, endpoint: 'chat.completions' })
         return request.stream ? renderStream(c, completed, request) : renderJson(c, completed)
       },
     )

@@ -7,7 +7,7 @@ export const SESSION_COOKIE = 'hub_dashboard'
 
 /** What a caller says for itself: its `Authorization`, or the dashboard's session, which stands for the admin key. */
 export const credentialOf = (c: Context): string | undefined =>
-  c.req.header('authorization') ?? (c as Context<App>).var.session
+  c.req.header('authorization') ?? (c as Context<App>).get('session')
 
 /**
  * Lets the cookie of the dashboard stand for the admin key, for what the hub's own pages ask. It does not on `/gateway/`: there it

@@ -1,18 +1,22 @@
-import type { Attributes, Counter, Histogram } from '@opentelemetry/api'
+import { type HrTime, ValueType } from '@opentelemetry/api'
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import {
+  AggregationTemporality,
   type CollectionResult,
+  DataPointType,
   MeterProvider,
+  type MetricData,
+  type MetricProducer,
   MetricReader,
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
 import { TRACER } from '../../shared/telemetry/trace-context.ts'
-import { INSTRUMENTS, type InstrumentName, SAMPLED, type Sample, type SampledName } from './instruments.ts'
+import { INSTRUMENTS, SAMPLED, type Sample, type SampledName } from './instruments.ts'
 import type { MetricsOptions } from './metrics.ts'
+import { boundsOf, type createSeries } from './series.ts'
 
 export interface LoadedMetrics {
-  record(name: InstrumentName, value: number, attributes: Attributes): void
   prometheus(): Promise<string>
   close(): Promise<void>
 }
@@ -20,29 +24,21 @@ export interface LoadedMetrics {
 /** OpenTelemetry's metrics; nothing but a dynamic import reaches this file. */
 export async function loadMetrics(
   { serviceName, attributes, metrics: otlp }: MetricsOptions['settings'],
+  series: ReturnType<typeof createSeries>,
   sample: () => Promise<Sample[]>,
 ): Promise<LoadedMetrics> {
-  const reader = new PullReader()
+  const resource = resourceFromAttributes({ ...attributes, 'service.name': serviceName })
+  const metricProducers = [producerOf(series)]
+  const reader = new PullReader({ metricProducers })
   const readers: MetricReader[] = [reader]
   if (otlp) {
     const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-http')
     const exporter = new OTLPMetricExporter({ url: otlp.url, headers: otlp.headers })
-    readers.push(new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: otlp.intervalMs }))
+    const exportIntervalMillis = otlp.intervalMs
+    readers.push(new PeriodicExportingMetricReader({ exporter, exportIntervalMillis, metricProducers }))
   }
-  const resource = resourceFromAttributes({ ...attributes, 'service.name': serviceName })
   const provider = new MeterProvider({ resource, readers })
   const meter = provider.getMeter(TRACER)
-
-  const instruments = new Map<InstrumentName, Histogram | Counter>()
-  for (const [name, { kind, buckets, ...about }] of entriesOf(INSTRUMENTS)) {
-    const advice = buckets && { explicitBucketBoundaries: buckets }
-    instruments.set(
-      name,
-      kind === 'histogram'
-        ? meter.createHistogram(name, { ...about, advice })
-        : meter.createCounter(name, about),
-    )
-  }
 
   // One look for all of them: they are looked up together.
   const sampled = entriesOf(SAMPLED).map(([name, { kind, ...about }]) => {
@@ -61,15 +57,48 @@ export async function loadMetrics(
 
   const serializer = new PrometheusSerializer(undefined, false, undefined, false, true)
   return {
-    record(name, value, attributes) {
-      const one = instruments.get(name)!
-      if ('record' in one) one.record(value, attributes)
-      else one.add(value, attributes)
-    },
     prometheus: async () => serializer.serialize(withUnits((await reader.collect()).resourceMetrics)),
     close: () => provider.shutdown().catch(() => {}),
   }
 }
+
+/** What was added up here, from the beginning of the process on. */
+function producerOf(series: ReturnType<typeof createSeries>): MetricProducer {
+  const startTime = toHrTime(performance.timeOrigin)
+  return {
+    async collect() {
+      const endTime = toHrTime(Date.now())
+      const metrics = entriesOf(INSTRUMENTS).flatMap(([name, { description, unit }]): MetricData[] => {
+        const all = series.of(name)
+        if (all.length === 0) return []
+        const common = {
+          descriptor: { name, description, unit, valueType: ValueType.DOUBLE },
+          aggregationTemporality: AggregationTemporality.CUMULATIVE,
+        }
+        const times = { startTime, endTime }
+        const boundaries = boundsOf(name)
+        if (!boundaries) {
+          const dataPoints = all.map(({ attributes, sum }) => ({ ...times, attributes, value: sum }))
+          return [{ ...common, dataPointType: DataPointType.SUM, isMonotonic: true, dataPoints }]
+        }
+        const dataPoints = all.map(({ attributes, count, sum, min, max, buckets }) => {
+          const counts = { boundaries: [...boundaries], counts: [...buckets] }
+          return { ...times, attributes, value: { count, sum, min, max, buckets: counts } }
+        })
+        return [{ ...common, dataPointType: DataPointType.HISTOGRAM, dataPoints }]
+      })
+      return {
+        resourceMetrics: {
+          resource: resourceFromAttributes({}),
+          scopeMetrics: [{ scope: { name: TRACER }, metrics }],
+        },
+        errors: [],
+      }
+    },
+  }
+}
+
+const toHrTime = (ms: number): HrTime => [Math.floor(ms / 1_000), Math.round((ms % 1_000) * 1e6)]
 
 class PullReader extends MetricReader {
   protected override async onShutdown() {}

@@ -103,8 +103,10 @@ function template(path: string): string {
 }
 
 function whoOf(c: Context<App>): { tenant?: string; id?: string | null } {
-  const { caller, claim } = c.var
+  // `c.var` makes an object of all there is.
+  const caller = c.get('caller')
   if (caller) return { tenant: caller.tenant, id: caller.keyId }
+  const claim = c.get('claim')
   if (!claim) return {}
   return 'caller' in claim ? { tenant: claim.caller.tenant, id: claim.caller.keyId } : claim.key
 }

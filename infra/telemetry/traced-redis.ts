@@ -1,4 +1,4 @@
-import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { SpanKind, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api'
 import type { CallOptions, Command, Redis, Reply, ScriptCall } from '../../shared/ports/redis.ts'
 import { errorType, TRACER } from '../../shared/telemetry/trace-context.ts'
 import type { Connections } from '../wire.ts'
@@ -33,29 +33,40 @@ export function tracedConnections(connections: Connections, watched: Watched): C
 function tracedRedis(redis: Redis, role: string, { tracing, metrics }: Watched): Redis {
   const tracer = tracing && trace.getTracer(TRACER)
 
-  async function wave(calls: Calls, options?: CallOptions): Promise<Reply[]> {
+  function wave(calls: Calls, options?: CallOptions): Promise<Reply[]> {
     if (calls.length === 0) return redis.wave(calls, options)
+    if (tracer && trace.getActiveSpan()) return traced(tracer, calls, options)
     const since = performance.now()
-    const span =
-      tracer && trace.getActiveSpan()
-        ? tracer.startSpan(`redis ${summaryOf(calls)}`, {
-            kind: SpanKind.CLIENT,
-            attributes: about(calls, role),
-          })
-        : undefined
+    const replies = redis.wave(calls, options)
+    replies.then(
+      () => told(since),
+      (error) => told(since, error),
+    )
+    return replies
+  }
+
+  const told = (since: number, error?: unknown) =>
+    metrics?.redisWave((performance.now() - since) / 1_000, role, error ? errorType(error) : undefined)
+
+  async function traced(tracer: Tracer, calls: Calls, options?: CallOptions): Promise<Reply[]> {
+    const since = performance.now()
+    const span = tracer.startSpan(`redis ${summaryOf(calls)}`, {
+      kind: SpanKind.CLIENT,
+      attributes: about(calls, role),
+    })
     let error: unknown
     try {
       const replies = await redis.wave(calls, options)
-      const refused = span && replies.find((reply) => reply instanceof Error)
+      const refused = replies.find((reply) => reply instanceof Error)
       if (refused) span.setAttribute('db.response.status_code', (refused as { code?: string }).code ?? 'ERR')
       return replies
     } catch (cause) {
       error = cause
+      span.setStatus({ code: SpanStatusCode.ERROR }).setAttribute('error.type', errorType(error))
       throw cause
     } finally {
-      metrics?.redisWave((performance.now() - since) / 1_000, role, error ? errorType(error) : undefined)
-      if (error) span?.setStatus({ code: SpanStatusCode.ERROR }).setAttribute('error.type', errorType(error))
-      span?.end()
+      told(since, error)
+      span.end()
     }
   }
 

@@ -59,8 +59,8 @@ export interface CompletionsOptions {
 
 type Counter = 'hits' | 'misses' | 'collapsed' | 'bypassed'
 
-/** What is known of a completion before it is over. */
-type Begun = Omit<CompletionRecord, 'totalMs' | 'status' | 'cost' | 'saved' | 'savedTokens'> & {
+/** A completion's record, which is filled while it runs. */
+type Begun = CompletionRecord & {
   /** `performance.now()` */
   since: number
 }
@@ -100,13 +100,13 @@ export function createCompletions(options: CompletionsOptions) {
       verdict: 'none',
       startedAt: clock.now(),
       since: performance.now(),
+      ...{ totalMs: 0, status: 200, cost: 0, saved: 0, savedTokens: 0 },
     }
   }
 
-  function finish({ since, ...begun }: Begun, defer: CompletionCall['defer'], end: End) {
-    const totalMs = performance.now() - since
-    const zeros = { status: 200, cost: 0, saved: 0, savedTokens: 0 }
-    const work = observe?.({ ...begun, totalMs, ...zeros, ...end })
+  function finish(begun: Begun, defer: CompletionCall['defer'], end: End) {
+    begun.totalMs = performance.now() - begun.since
+    const work = observe?.(Object.assign(begun, end))
     if (work) defer(work)
   }
 
@@ -227,8 +227,8 @@ export function createCompletions(options: CompletionsOptions) {
     }
 
     function count(counter: Counter, savedTokens = 0) {
-      const counts: Record<string, number> = { [counter]: 1 }
-      if (savedTokens > 0) counts.saved_tokens = savedTokens
+      const counts: [string, number][] = [[counter, 1]]
+      if (savedTokens > 0) counts.push(['saved_tokens', savedTokens])
       deferMaybe(tally.add(cacheStatsKey(tenant), counts))
     }
 

@@ -8,12 +8,14 @@ interface TallyTarget {
   expireAt?: number
 }
 
+type Count = readonly [field: string, by: number]
+
 export interface Tally {
   /**
    * Adds to the counters of a key. Returns the work that writes them, to be deferred; nothing where an earlier call's work
    * will take them along.
    */
-  add(key: string, counts: Record<string, number>, target?: TallyTarget): Promise<void> | undefined
+  add(key: string, counts: readonly Count[], target?: TallyTarget): Promise<void> | undefined
 }
 
 const OVERDUE_MS = 1_000
@@ -34,7 +36,7 @@ export function createTally({ redis, delayMs }: { redis: Redis; delayMs: number 
 
   return {
     add(key, counts, target = {}) {
-      keep(key, Object.entries(counts), target)
+      keep(key, counts, target)
       const now = performance.now()
       if (now < due + OVERDUE_MS) return undefined
       due = now + delayMs
@@ -42,10 +44,10 @@ export function createTally({ redis, delayMs }: { redis: Redis; delayMs: number 
     },
   }
 
-  function keep(key: string, counts: Iterable<[string, number]>, target: TallyTarget) {
+  function keep(key: string, counts: Iterable<Count>, target: TallyTarget) {
     const kept = pending.get(key) ?? { counts: new Map<string, number>(), target }
+    if (kept.counts.size === 0) pending.set(key, kept)
     for (const [field, by] of counts) kept.counts.set(field, (kept.counts.get(field) ?? 0) + by)
-    pending.set(key, kept)
   }
 
   async function flush() {

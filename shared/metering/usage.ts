@@ -77,11 +77,11 @@ export function createUsage({ redis, tally, clock, keptDays }: UsageOptions) {
     /** Returns work to be deferred. Kept while the process lives where Redis is away. */
     record({ tenant, model, keyId, tokens, cost = 0, saved = 0 }: UsageEvent): Promise<void> | undefined {
       const day = today()
-      const members = [`model:${model}`, `key:${keyId ?? 'none'}`]
+      const members = [`model:${model}`, `key:${keyId ?? 'none'}`] as const
       let work: Promise<void> | undefined
       const count = (metric: Metric, by: number) => {
         if (by === 0) return
-        const counts = { [members[0]!]: by, [members[1]!]: by }
+        const counts = members.map((member) => [member, by] as const)
         work = tally.add(usageKey(tenant, metric, day.name), counts, day.target) ?? work
       }
       count('requests', 1)

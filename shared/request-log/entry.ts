@@ -59,33 +59,45 @@ export interface LogFilter {
   query?: string
 }
 
-const SUMMARY = 'request'
-const CONTENT = 'content'
+/** What is left out of an entry: most are answers of the cache, and there are many. */
+const DEFAULTS = {
+  ...{ request_id: null, key_id: null, target: null, streamed: false, status: 200, error_code: null },
+  ...{ first_ms: null, tokens: null, cost: 0, saved: 0, saved_tokens: 0, trace_id: null },
+} satisfies Partial<LoggedRequest>
 
-/** Fields of its stream entry. */
-export function toFields(record: CompletionRecord, withContent: boolean): string[] {
-  const { tokens } = record
-  const summary: LoggedRequest = {
+/** What its stream entry holds: JSON, and '' where there is no content. */
+export function toFields(
+  record: CompletionRecord,
+  withContent: boolean,
+): { request: string; content: string } {
+  const { tokens, firstMs } = record
+  const summary: Omit<LoggedRequest, keyof typeof DEFAULTS> & Partial<LoggedRequest> = {
     at: record.startedAt,
-    request_id: record.requestId ?? null,
-    key_id: record.keyId,
-    ...{ endpoint: record.endpoint, model: record.model, target: record.target ?? null },
-    ...{ verdict: record.verdict, streamed: record.streamed },
-    ...{ status: record.status, error_code: record.errorCode ?? null },
-    first_ms: record.firstMs === undefined ? null : toMs(record.firstMs),
+    request_id: record.requestId,
+    key_id: record.keyId ?? undefined,
+    endpoint: record.endpoint,
+    model: record.model,
+    target: record.target,
+    verdict: record.verdict,
+    streamed: record.streamed || undefined,
+    status: record.status === DEFAULTS.status ? undefined : record.status,
+    error_code: record.errorCode,
+    first_ms: firstMs === undefined ? undefined : toMs(firstMs),
     total_ms: toMs(record.totalMs),
-    tokens: tokens
-      ? {
-          ...{ input: tokens.input, cached: tokens.cachedRead, cache_write: tokens.cacheWrite },
-          ...{ output: tokens.output, reasoning: tokens.reasoning, estimated: tokens.estimated },
-        }
-      : null,
-    ...{ cost: record.cost, saved: record.saved, saved_tokens: record.savedTokens },
-    trace_id: record.traceId ?? null,
+    tokens: tokens && {
+      ...{ input: tokens.input, cached: tokens.cachedRead, cache_write: tokens.cacheWrite },
+      ...{ output: tokens.output, reasoning: tokens.reasoning, estimated: tokens.estimated },
+    },
+    cost: record.cost || undefined,
+    saved: record.saved || undefined,
+    saved_tokens: record.savedTokens || undefined,
+    trace_id: record.traceId,
   }
-  const fields = [SUMMARY, JSON.stringify(summary)]
-  if (withContent && !record.contentRefused) fields.push(CONTENT, JSON.stringify(contentOf(record)))
-  return fields
+  const isWanted = withContent && !record.contentRefused
+  return {
+    request: JSON.stringify(summary),
+    content: isWanted ? JSON.stringify(contentOf(record)) : '',
+  }
 }
 
 /** Undefined for what is none. */
@@ -94,10 +106,15 @@ export function readEntry([id, fields]: [id: string, fields: string[]]): LogEntr
     const at = fields.indexOf(name)
     return at % 2 === 0 ? fields[at + 1] : undefined
   }
-  const summary = named(SUMMARY)
+  const summary = named('request')
   if (summary === undefined) return undefined
-  const content = named(CONTENT)
-  return { id, ...JSON.parse(summary), content: content === undefined ? null : JSON.parse(content) }
+  const content = named('content')
+  return {
+    id,
+    ...DEFAULTS,
+    ...JSON.parse(summary),
+    content: content === undefined ? null : JSON.parse(content),
+  }
 }
 
 export function matches(entry: LogEntry, filter: LogFilter): boolean {

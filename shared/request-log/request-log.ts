@@ -81,7 +81,7 @@ export function createRequestLog({ redis, clock, keptDays, callBudget = 100 }: R
 export type RequestLog = ReturnType<typeof createRequestLog>
 
 /** `before`: Unix ms. Exact, so nothing is kept longer because few others came. */
-export const trimCall = (tenant: string, before: number): Command => [
+const trimCall = (tenant: string, before: number): Command => [
   'XTRIM',
   requestLogKey(tenant),
   'MINID',

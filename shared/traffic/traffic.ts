@@ -51,7 +51,7 @@ export function createTraffic({ redis, tally, clock }: TrafficOptions) {
     return current
   }
 
-  function count(tenant: string, counts: Record<string, number>) {
+  function count(tenant: string, counts: readonly (readonly [string, number])[]) {
     const { name, target } = thisMinute()
     return tally.add(trafficKey(tenant, name), counts, target)
   }
@@ -60,15 +60,15 @@ export function createTraffic({ redis, tally, clock }: TrafficOptions) {
     /** Returns work to be deferred: counters are written a moment later, and kept while Redis is away. */
     observe(record: CompletionRecord): Promise<void> | undefined {
       const { tenant, verdict, endpoint, totalMs, firstMs, tokens } = record
-      const counts: Record<string, number> = {
-        [field.verdict(verdict)]: 1,
-        [field.endpoint(endpoint)]: 1,
-        [field.total(bucketOf(totalMs))]: 1,
-      }
+      const counts: [string, number][] = [
+        [field.verdict(verdict), 1],
+        [field.endpoint(endpoint), 1],
+        [field.total(bucketOf(totalMs)), 1],
+      ]
       const set = (name: string, by: number) => {
-        if (by > 0) counts[name] = by
+        if (by > 0) counts.push([name, by])
       }
-      if (firstMs !== undefined) counts[field.first(bucketOf(firstMs))] = 1
+      if (firstMs !== undefined) set(field.first(bucketOf(firstMs)), 1)
       if (tokens) {
         set('input_tokens', tokens.input + tokens.cachedRead + tokens.cacheWrite)
         set('output_tokens', tokens.output)
@@ -77,14 +77,14 @@ export function createTraffic({ redis, tally, clock }: TrafficOptions) {
       set('saved', toNano(record.saved))
       set('saved_tokens', record.savedTokens)
       const failed = errorClassOf(record)
-      if (failed) counts[field.error(failed)] = 1
+      if (failed) set(field.error(failed), 1)
       return count(tenant, counts)
     },
 
     /** The same of a model's run. */
     observeInference({ tenant, model, ms, failed }: InferenceRecord): Promise<void> | undefined {
       const name = failed ? field.inferenceError(model) : field.inference(bucketOf(ms), model)
-      return count(tenant, { [name]: 1 })
+      return count(tenant, [[name, 1]])
     },
 
     /** The latest minutes, this one too, the oldest first; at most a day of them are kept. One wave. */

@@ -181,14 +181,27 @@ describe('the request log', () => {
     expect(length).toBeLessThan(300) // Redis trims whole nodes
   })
 
-  it('writes what ends together in one wave', async () => {
-    const tenant = unique('log')
+  it('writes what ends together in one call for each tenant', async () => {
+    const [tenant, other] = [unique('log'), unique('log')]
     const { writer, waves, log } = start(redis, { delayMs: 20 })
     const work = writer.observe(record(tenant))
-    for (let i = 0; i < 9; i++) expect(writer.observe(record(tenant))).toBeUndefined()
+    for (let i = 0; i < 9; i++) expect(writer.observe(record(i % 3 ? tenant : other))).toBeUndefined()
     await work
-    expect(waves).toEqual([10 + 2])
-    expect((await log.page(tenant, {}, all)).data).toHaveLength(10)
+    expect(waves).toEqual([2])
+    expect((await log.page(tenant, {}, all)).data).toHaveLength(7)
+    expect((await log.page(other, {}, all)).data).toHaveLength(3)
+  })
+
+  it('does not wait for the delay when there is enough for a call, and loses nothing of many', async () => {
+    const tenant = unique('log')
+    const { writer, waves, log } = start(redis, { delayMs: 3_600_000 })
+    const work = writer.observe(record(tenant))
+    for (let i = 1; i < 5_000; i++) writer.observe(record(tenant, { requestId: `r${i}` }))
+    await work
+    expect(waves).toEqual(new Array(10).fill(1))
+    expect(writer.dropped).toBe(0)
+    const { data } = await log.page(tenant, {}, all)
+    expect(data.map((one) => one.request_id)).toEqual(Array.from({ length: 200 }, (_, i) => `r${4_999 - i}`))
   })
 
   it('keeps entries while Redis is away, the oldest dropped beyond a bound', async () => {
