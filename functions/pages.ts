@@ -25,7 +25,7 @@ export async function page(
   path: string,
   policy = STRICT_POLICY,
 ) {
-  const found = await assets?.(path)
+  const found = await assets?.(path, c.req.header('accept-encoding'))
   if (!found) throw notBuilt()
   return asset(c, found, {
     'Cache-Control': 'no-cache',
@@ -38,7 +38,7 @@ export async function page(
 
 /** A file that pages name. One with a hash in its name is kept for good. 404 where there is none. */
 export async function file(c: Context<App>, assets: Assets | undefined, path: string) {
-  const found = path.endsWith('.html') ? undefined : await assets?.(path)
+  const found = path.endsWith('.html') ? undefined : await assets?.(path, c.req.header('accept-encoding'))
   if (!found) {
     const message = 'There is no such file. Pages name those that there are.'
     throw new HubError({ code: 'not_found', status: 404, message })
@@ -53,9 +53,13 @@ export async function file(c: Context<App>, assets: Assets | undefined, path: st
 
 function asset(c: Context<App>, found: Response, more: Record<string, string>) {
   const etag = found.headers.get('etag')
+  const same = ['ETag', 'Vary', 'Content-Encoding'].flatMap((name) => {
+    const value = found.headers.get(name)
+    return value === null ? [] : [[name, value]]
+  })
   const headers = {
     'Content-Type': found.headers.get('content-type') ?? 'application/octet-stream',
-    ...(etag && { ETag: etag }),
+    ...Object.fromEntries(same),
     'X-Content-Type-Options': 'nosniff',
     'Referrer-Policy': 'same-origin',
     'Cross-Origin-Opener-Policy': 'same-origin',

@@ -36,12 +36,12 @@ const LOAD_MS = 5_000
 /** OpenTelemetry's metrics of what is added up here; loaded when they are first asked for, or soon where they are sent. */
 export function createMetrics({ settings, byTenant }: MetricsOptions): Metrics {
   const sources: (() => Promise<Sample[]> | Sample[])[] = []
-  const series = createSeries()
+  const all = createSeries()
   let loading: Promise<LoadedMetrics> | undefined
 
   function load(): Promise<LoadedMetrics> {
     const sample = async () => (await Promise.all(sources.map(taken))).flat()
-    loading ??= import('./metrics-sdk.ts').then(({ loadMetrics }) => loadMetrics(settings, series, sample))
+    loading ??= import('./metrics-sdk.ts').then(({ loadMetrics }) => loadMetrics(settings, all, sample))
     return loading
   }
   const timer = settings.metrics && setTimeout(load, LOAD_MS).unref()
@@ -50,7 +50,7 @@ export function createMetrics({ settings, byTenant }: MetricsOptions): Metrics {
 
   /** What equal ones are recorded by: looked for once each, as most are like others before. */
   const requests = remembered(({ method, route, status, tenant }: HandledRequest) =>
-    series.series('http.server.request.duration', {
+    all.series('http.server.request.duration', {
       'http.request.method': method,
       'http.response.status_code': status,
       ...(route && { 'http.route': route }),
@@ -58,7 +58,7 @@ export function createMetrics({ settings, byTenant }: MetricsOptions): Metrics {
     }),
   )
   const waves = remembered((role: string, error: string | undefined) =>
-    series.series('db.client.operation.duration', {
+    all.series('db.client.operation.duration', {
       'db.system.name': 'redis',
       'hub.redis.role': role,
       ...(error && { 'error.type': error }),
@@ -70,7 +70,7 @@ export function createMetrics({ settings, byTenant }: MetricsOptions): Metrics {
     const ofModel = { ...modelOf(completed), ...tenant }
     const ofCall = { ...CHAT, ...ofModel }
     const outcome = { 'hub.cache.verdict': completed.verdict, 'hub.endpoint': completed.endpoint, ...tenant }
-    const at = (name: InstrumentName, attributes: Attributes) => once(() => series.series(name, attributes))
+    const at = (name: InstrumentName, attributes: Attributes) => once(() => all.series(name, attributes))
     return {
       duration: at('hub.completion.duration', { ...outcome, ...failed }),
       saved: at('hub.completion.saved.usd', ofModel),

@@ -1,3 +1,4 @@
+import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createAssetsFiles } from '../../shared/drivers/assets-files.ts'
 import { startApp, type TestApp, unique } from '../support/app.ts'
@@ -57,6 +58,31 @@ describe('pages', () => {
       const file = await hub.get(`/${path}`)
       expect([path, file.status]).toEqual([path, 200])
       expect(file.headers.get('cache-control')).toContain('immutable')
+    }
+  })
+
+  it('are compressed for who takes it, and are the same then', async () => {
+    const html = await (await hub.get('/docs')).text()
+    const [, path] = /src="(face\/[^"]+)"/.exec(html)!
+    const plain = await hub.get(`/${path}`)
+    const whole = new Uint8Array(await plain.arrayBuffer())
+    expect([plain.headers.get('content-encoding'), plain.headers.get('vary')]).toEqual([
+      null,
+      'Accept-Encoding',
+    ])
+    for (const refused of ['br', 'gzip;q=0', 'gzip; q=0.0, br']) {
+      const reply = await hub.get(`/${path}`, { 'accept-encoding': refused })
+      expect([refused, reply.headers.get('content-encoding')]).toEqual([refused, null])
+    }
+    for (const accepted of ['gzip', 'gzip, deflate, br, zstd', 'br;q=1.0, gzip;q=0.5', '*']) {
+      const reply = await hub.get(`/${path}`, { 'accept-encoding': accepted })
+      expect([accepted, reply.headers.get('content-encoding')]).toEqual([accepted, 'gzip'])
+      expect(reply.headers.get('etag')).not.toBe(plain.headers.get('etag'))
+      const packed = new Uint8Array(await reply.arrayBuffer())
+      expect(packed.length).toBeLessThan(whole.length / 2)
+      expect(gunzipSync(packed).equals(whole)).toBe(true)
+      const known = { 'accept-encoding': accepted, 'if-none-match': reply.headers.get('etag')! }
+      expect((await hub.get(`/${path}`, known)).status).toBe(304)
     }
   })
 
