@@ -2,7 +2,7 @@ import type { Context } from 'hono'
 import { routePath } from 'hono/route'
 import type { Admission, Caller } from '../shared/admission.ts'
 import { NAME } from '../shared/keys.ts'
-import { credentialOf } from './credential.ts'
+import { actsFor, claimOf } from './credential.ts'
 import type { App } from './deps.ts'
 
 /** An act that is under way. */
@@ -22,7 +22,7 @@ export async function beginAct(
   const params = Object.fromEntries(
     Object.entries(c.req.param()).map(([name, value]) => [name, String(value).slice(0, 256)]),
   )
-  const named = params.tenant ?? c.req.query('tenant') ?? (await tenantInBody(c))
+  const named = params.tenant ?? c.req.query('tenant') ?? actsFor(c) ?? (await tenantInBody(c))
   const id = await c.var.audit.begin({
     ...{ keyId, params, tenant: named !== undefined && NAME.test(named) ? named : tenant },
     action: `${c.req.method} ${routePath(c).replace(/:(\w+)(?:\{[^}]*\})?/g, '{$1}')}`,
@@ -43,7 +43,7 @@ export function endAct(c: Context<App>): void {
 
 /** For what only an admin may ask for on a route of others. Throws 403. */
 export async function admitAdmin(c: Context<App>, admission: Admission): Promise<void> {
-  const { caller } = await admission.admit(admission.claim(credentialOf(c)), 'admin')
+  const { caller } = await admission.admit(claimOf(c, admission), 'admin')
   await beginAct(c, caller)
 }
 

@@ -1,5 +1,6 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { getCookie } from 'hono/cookie'
+import { ACT_FOR, type Admission, type Claim } from '../shared/admission.ts'
 import type { DashboardSessions } from '../shared/dashboard-session.ts'
 import type { App } from './deps.ts'
 
@@ -8,6 +9,13 @@ export const SESSION_COOKIE = 'hub_dashboard'
 /** What a caller says for itself: its `Authorization`, or the dashboard's session, which stands for the admin key. */
 export const credentialOf = (c: Context): string | undefined =>
   c.req.header('authorization') ?? (c as Context<App>).get('session')
+
+/** Who calls, and for whom. Throws 401, 403. */
+export const claimOf = (c: Context, admission: Admission, credential = credentialOf): Claim =>
+  admission.claim(credential(c), actsFor(c))
+
+/** The tenant that the admin key acts for in this request, where it is not its own. */
+export const actsFor = (c: Context): string | undefined => c.req.header(ACT_FOR)
 
 /**
  * Lets the cookie of the dashboard stand for the admin key, for what the hub's own pages ask. It does not on `/gateway/`: there it

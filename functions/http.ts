@@ -2,12 +2,12 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { resolver, uniqueSymbol } from 'hono-openapi'
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
-import type { Admission } from '../shared/admission.ts'
+import type { Admission, Caller } from '../shared/admission.ts'
 import { HubError } from '../shared/errors.ts'
 import { NAME } from '../shared/keys.ts'
 import type { Fence } from '../shared/locks/fence.ts'
 import { beginAct, endAct } from './acts.ts'
-import { credentialOf } from './credential.ts'
+import { actsFor, claimOf, credentialOf } from './credential.ts'
 import type { App } from './deps.ts'
 
 /** What a request says for itself. */
@@ -23,18 +23,25 @@ export const anyKeyHeader: Credential = (c) => {
 export const claimed =
   (admission: Admission, credential: Credential = credentialOf): MiddlewareHandler<App> =>
   (c, next) => {
-    c.set('claim', admission.claim(credential(c)))
-    return next()
+    const claim = claimOf(c, admission, credential)
+    c.set('claim', claim)
+    return 'caller' in claim && actsFor(c) !== undefined ? recorded(c, claim.caller, next) : next()
   }
 
-/** The caller, admitted to `scope` (a function's name, or `admin`). What an admin changes is recorded before it is done. */
+async function recorded(c: Context<App>, caller: Caller, next: () => Promise<void>) {
+  await beginAct(c, caller)
+  await next()
+  endAct(c)
+}
+
+/** The caller, admitted to `scope` (a function's name, or `admin`). What an admin changes, or who acts for a tenant, is recorded before it is done. */
 export const admitted =
   (admission: Admission, scope: string, credential: Credential = credentialOf): MiddlewareHandler<App> =>
   async (c, next) => {
-    const { caller, headers } = await admission.admit(admission.claim(credential(c)), scope)
+    const { caller, headers } = await admission.admit(claimOf(c, admission, credential), scope)
     c.set('caller', caller)
     for (const [name, value] of Object.entries(headers)) c.header(name, value)
-    if (scope === 'admin') await beginAct(c, caller)
+    if (scope === 'admin' || actsFor(c) !== undefined) await beginAct(c, caller)
     await next()
     endAct(c)
   }

@@ -20,6 +20,9 @@ const DESCRIPTION = `The AI back end next to your Redis.
 Every example works as it is shown: by the models inside the hub, without a provider’s key. In a shell, set
 \`HUB_URL=http://127.0.0.1:8787\`, and \`HUB_KEY\` to a hub key; a hub without \`HUB_ADMIN_KEY\` takes any.`
 
+const KEY =
+  'A hub key, or the admin key. The admin key may act for any tenant: `x-hub-act-for: <tenant>`; what it changes is in that tenant’s audit log.'
+
 /** The OpenAPI document of an app. `tagOf` names the function that a route, such as \`GET /v1/usage\`, belongs to. */
 export async function describeApp(app: Hono<App>, version: string, tagOf: (route: string) => string) {
   const document = await generateSpecs(app, {
@@ -31,7 +34,7 @@ export async function describeApp(app: Hono<App>, version: string, tagOf: (route
         version,
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
-      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: KEY } } },
       security: [{ key: [] }],
     },
   })

@@ -13,7 +13,7 @@ import { channelSource, checkOfMessages, checkWritable } from '../shared/realtim
 import { PRESENT_NAME } from '../shared/realtime/presence.ts'
 import { MESSAGE_TYPE } from '../shared/realtime/realtime.ts'
 import { createRecall } from '../shared/recall.ts'
-import { credentialOf } from './credential.ts'
+import { claimOf } from './credential.ts'
 import type { App, Deps } from './deps.ts'
 import { admitted, IDEMPOTENCY_KEY, json, query, replies } from './http.ts'
 import { sendEvents, startOf } from './realtime-events.ts'
@@ -60,7 +60,7 @@ export function realtime({ realtime, readers, presence, channelTokens, admission
 
   async function admitReader(c: Context<App>, channel: string, token: string | undefined, as?: string) {
     if (token === undefined || c.req.header('authorization') !== undefined) {
-      const claim = admission.claim(credentialOf(c))
+      const claim = claimOf(c, admission)
       const { caller, headers } = await admission.admit(claim, 'realtime')
       for (const [name, value] of Object.entries(headers)) c.header(name, value)
       checkChannelAccess(caller, 'read', channel)

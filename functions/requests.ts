@@ -5,6 +5,7 @@ import { NAME } from '../shared/keys.ts'
 import type { LogEntry } from '../shared/request-log/entry.ts'
 import { VERDICTS } from '../shared/traffic/minute.ts'
 import { beginAct } from './acts.ts'
+import { actsFor } from './credential.ts'
 import type { App, Deps } from './deps.ts'
 import { admitted, query, replies } from './http.ts'
 import { tenantFor } from './tenant-for.ts'
@@ -123,7 +124,8 @@ export function requests({ requestLog, admission }: Pick<Deps, 'requestLog' | 'a
         const { caller } = c.var
         const tenant = tenantFor(caller, c.req.valid('query').tenant)
         // What another tenant asked is read by name only.
-        if (tenant !== caller.tenant) await beginAct(c, { ...caller, tenant }, { reading: true })
+        if (tenant !== caller.tenant || actsFor(c))
+          await beginAct(c, { ...caller, tenant }, { reading: true })
         return c.json(shown(await requestLog.get(tenant, c.req.param('id'))))
       },
     )

@@ -6,7 +6,7 @@ import { NAME } from '../shared/keys.ts'
 import type { PullSource, Schedule } from '../shared/schedules/schedule.ts'
 import { MASK } from '../shared/secret-headers.ts'
 import { admitAdmin } from './acts.ts'
-import { credentialOf } from './credential.ts'
+import { claimOf } from './credential.ts'
 import type { App, Deps } from './deps.ts'
 import { Headers } from './gateway.ts'
 import { admitted, json, replies } from './http.ts'
@@ -227,7 +227,7 @@ export function schedules({ schedules: store, scheduleRunner, outgoing, clock, a
 
   /** What can be told of a source before it is called is told to whoever sets it. */
   async function checkPull(c: Context<App>, source: PullSource, target: object) {
-    const claim = admission.claim(credentialOf(c))
+    const claim = claimOf(c, admission)
     if (source.allow_private) await admitAdmin(c, admission)
     if ('index' in target) await admission.admit(claim, 'search')
     const [field, url] =

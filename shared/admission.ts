@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { HubError, toHubError } from './errors.ts'
 import { type ChannelPatterns, type HubKey, type HubKeyRecord, type Keyring, sameSecret } from './hub-keys.ts'
-import { DEFAULT_TENANT, hubKeysKey, rateLimitPrefix, TENANT_FIELD } from './keys.ts'
+import { DEFAULT_TENANT, hubKeysKey, NAME, rateLimitPrefix, TENANT_FIELD } from './keys.ts'
 import type { Budget, BudgetSetting } from './metering/budgets.ts'
 import {
   type Limit,
@@ -62,6 +62,9 @@ export interface AdmissionOptions {
   adminKey?: string
 }
 
+/** Names the tenant that the admin key acts for. */
+export const ACT_FOR = 'x-hub-act-for'
+
 /** How long a key that was verified here is trusted while Redis is away. */
 const TRUST_MS = 5 * 60_000
 
@@ -74,19 +77,14 @@ export function createAdmission({ redis, keyring, limits, clock, adminKey }: Adm
   }
 
   const admission = {
-    /** Without Redis: the admin key, the key's MAC. Throws 401. */
-    claim(authorization: string | undefined): Claim {
-      const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
-      if (token?.startsWith('hub_')) {
-        const key = keyring.read(token)
-        if (!key) throw refused('This hub key is unknown or revoked.')
-        return { key }
-      }
-      if (adminKey === undefined) return { caller: owner }
-      if (token && sameSecret(token, adminKey)) return { caller: owner }
-      throw refused(
-        token ? 'This API key is unknown.' : 'No API key. Send it as `Authorization: Bearer <key>`.',
-      )
+    /**
+     * Without Redis: the admin key, the key's MAC. `actFor`: a tenant that who has the admin key acts for. Throws 401, 403.
+     */
+    claim(authorization: string | undefined, actFor?: string): Claim {
+      const claim = proven(authorization)
+      if (actFor === undefined) return claim
+      if ('caller' in claim && NAME.test(actFor)) return { caller: { ...claim.caller, tenant: actFor } }
+      throw mayNotActFor('caller' in claim)
     },
 
     /**
@@ -140,6 +138,20 @@ export function createAdmission({ redis, keyring, limits, clock, adminKey }: Adm
     forget: (keyId: string) => void verified.delete(keyId),
   }
   return admission
+
+  function proven(authorization: string | undefined): Claim {
+    const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
+    if (token?.startsWith('hub_')) {
+      const key = keyring.read(token)
+      if (!key) throw refused('This hub key is unknown or revoked.')
+      return { key }
+    }
+    if (adminKey === undefined) return { caller: owner }
+    if (token && sameSecret(token, adminKey)) return { caller: owner }
+    throw refused(
+      token ? 'This API key is unknown.' : 'No API key. Send it as `Authorization: Bearer <key>`.',
+    )
+  }
 
   async function admitWithin(
     wanted: readonly Limit[],
@@ -249,6 +261,17 @@ function isWithin({ scopes }: Caller, wanted: string | readonly string[]): boole
 
 const refused = (message: string) =>
   new HubError({ code: 'invalid_api_key', status: 401, message, headers: { 'WWW-Authenticate': 'Bearer' } })
+
+const mayNotActFor = (isOwner: boolean) =>
+  isOwner
+    ? new HubError({
+        ...{ code: 'invalid_value', status: 400, param: ACT_FOR },
+        message: `${ACT_FOR}: must be the name of a tenant.`,
+      })
+    : new HubError({
+        ...{ code: 'scope_missing', status: 403, param: ACT_FOR },
+        message: `${ACT_FOR}: only the admin key acts for a tenant. A hub key acts for its own, without this header.`,
+      })
 
 const forbidden = (scope: string) =>
   new HubError({

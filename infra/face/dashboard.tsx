@@ -132,8 +132,6 @@ interface ViewProps {
 }
 
 function View({ tab, setTab, snapshot, theme, tenant }: ViewProps) {
-  // What acts does so as the caller's own tenant.
-  const own = tenant === undefined || tenant === 'default'
   switch (tab) {
     case 'Requests':
       return <RequestsView tenant={tenant} seen={snapshot.traffic?.total.requests ?? 0} />
@@ -142,13 +140,13 @@ function View({ tab, setTab, snapshot, theme, tenant }: ViewProps) {
     case 'Health':
       return <HealthView snapshot={snapshot} />
     case 'Work':
-      return <WorkView snapshot={snapshot} own={own} />
+      return <WorkView key={tenant} snapshot={snapshot} tenant={tenant} />
     case 'Agents':
-      return <AgentsView snapshot={snapshot} own={own} />
+      return <AgentsView key={tenant} snapshot={snapshot} tenant={tenant} />
     case 'Models':
       return <ModelsView snapshot={snapshot} />
     case 'Try it':
-      return <TryView />
+      return <TryView key={tenant} tenant={tenant} />
     default:
       return <OverviewView snapshot={snapshot} theme={theme} go={setTab} />
   }

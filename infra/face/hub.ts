@@ -13,16 +13,21 @@ export interface Ask {
   body?: unknown
   headers?: Record<string, string>
   signal?: AbortSignal
+  /** That it is asked for; by default the caller's own. */
+  tenant?: string
 }
 
 /** Throws `HubFailure` in the hub's own words, or that it cannot be reached (status 0). */
-export async function call(path: string, { method, body, headers, signal }: Ask = {}): Promise<Response> {
+export async function call(
+  path: string,
+  { method, body, headers, signal, tenant }: Ask = {},
+): Promise<Response> {
   const json: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
   let response: Response
   try {
     response = await fetch(path, {
       method: method ?? (body === undefined ? 'GET' : 'POST'),
-      headers: new Headers({ ...json, ...headers }),
+      headers: new Headers({ ...json, ...headers, ...(tenant && { 'x-hub-act-for': tenant }) }),
       ...(body !== undefined && { body: JSON.stringify(body) }),
       signal,
     })

@@ -25,7 +25,7 @@ const toneOf = (status: string) =>
         : 'plain'
 
 /** Agents, and what one of them did step by step. */
-export function AgentsView({ snapshot, own }: { snapshot: Snapshot; own: boolean }) {
+export function AgentsView({ snapshot, tenant }: { snapshot: Snapshot; tenant: string | undefined }) {
   const [chosen, choose] = useState<string>()
   const agent = snapshot.agents?.data.find(({ id }) => id === chosen)
   return (
@@ -43,17 +43,15 @@ export function AgentsView({ snapshot, own }: { snapshot: Snapshot; own: boolean
                 count(one.steps),
                 since(one.last_step_at),
                 one.error ?? '–',
-                own && (
-                  <button
-                    type="button"
-                    class="small"
-                    aria-pressed={one.id === chosen}
-                    aria-label={`Timeline of ${one.id}`}
-                    onClick={() => choose(one.id === chosen ? undefined : one.id)}
-                  >
-                    Timeline
-                  </button>
-                ),
+                <button
+                  type="button"
+                  class="small"
+                  aria-pressed={one.id === chosen}
+                  aria-label={`Timeline of ${one.id}`}
+                  onClick={() => choose(one.id === chosen ? undefined : one.id)}
+                >
+                  Timeline
+                </button>,
               ])}
               more={more}
               empty={
@@ -67,25 +65,25 @@ export function AgentsView({ snapshot, own }: { snapshot: Snapshot; own: boolean
           )}
         </Part>
       </Panel>
-      {chosen !== undefined && agent && own && <Timeline id={chosen} version={agent.version} />}
+      {chosen !== undefined && agent && <Timeline id={chosen} version={agent.version} tenant={tenant} />}
     </>
   )
 }
 
 const SHOWN = 50
 
-function Timeline({ id, version }: { id: string; version: number }) {
+function Timeline({ id, version, tenant }: { id: string; version: number; tenant: string | undefined }) {
   const [steps, setSteps] = useState<Step[]>()
   const [problem, setProblem] = useState('')
   // Anew: a new version has new steps
   useEffect(() => {
     const leaving = new AbortController()
     const { signal } = leaving
-    read<{ data: Step[] }>(`v1/agents/${id}/steps${queryOf({ limit: 1_000 })}`, { signal })
+    read<{ data: Step[] }>(`v1/agents/${id}/steps${queryOf({ limit: 1_000 })}`, { signal, tenant })
       .then(({ data }) => setSteps(data.slice(-SHOWN).reverse()))
       .catch(({ name, message }: Error) => name === 'AbortError' || setProblem(message))
     return () => leaving.abort()
-  }, [id, version])
+  }, [id, version, tenant])
   return (
     <Panel title={`Timeline of ${id}`} note="the newest first">
       {problem && <Problem>{problem}</Problem>}

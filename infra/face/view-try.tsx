@@ -2,7 +2,7 @@ import { EventSourceParserStream } from 'eventsource-parser/stream'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { count, ms } from './format.ts'
-import { call, read } from './hub.ts'
+import { type Ask, call, read } from './hub.ts'
 import { Empty, here, Panel, Problem } from './parts.tsx'
 
 const KINDS = { completion: 'Completion', search: 'Search', ask: 'Ask' } as const
@@ -27,7 +27,7 @@ interface Shown {
 }
 
 /** Completions, search and answers from documents, asked for as any client does. */
-export function TryView() {
+export function TryView({ tenant }: { tenant: string | undefined }) {
   const [kind, setKind] = useState<Kind>('completion')
   const [indexes, setIndexes] = useState<string[]>()
   const [models, setModels] = useState<string[]>([])
@@ -37,10 +37,10 @@ export function TryView() {
   const [isRunning, setRunning] = useState(false)
 
   useEffect(() => {
-    read<{ data: { name: string }[] }>('v1/indexes')
+    read<{ data: { name: string }[] }>('v1/indexes', { tenant })
       .then(({ data }) => setIndexes(data.map(({ name }) => name)))
       .catch(() => setIndexes([]))
-    read<{ data: { id: string }[] }>('v1/models')
+    read<{ data: { id: string }[] }>('v1/models', { tenant })
       .then(({ data }) => setModels(data.map(({ id }) => id)))
       .catch(() => {})
     return () => running.current?.abort()
@@ -56,8 +56,8 @@ export function TryView() {
     setProblem('')
     setRunning(true)
     try {
-      if (kind === 'search') show(await search(given, signal))
-      else await stream(kind, given, signal, show)
+      if (kind === 'search') show(await search(given, { signal, tenant }))
+      else await stream(kind, given, { signal, tenant }, show)
     } catch (error) {
       if (!signal.aborted) setProblem((error as Error).message)
     } finally {
@@ -172,10 +172,10 @@ export function TryView() {
   )
 }
 
-async function search({ index, text }: Record<string, string>, signal: AbortSignal): Promise<Shown> {
+async function search({ index, text }: Record<string, string>, ask: Ask): Promise<Shown> {
   const begun = performance.now()
   const path = `v1/indexes/${encodeURIComponent(index!)}/search`
-  const { results } = await read<{ results: Result[] }>(path, { body: { query: text, top_k: 5 }, signal })
+  const { results } = await read<{ results: Result[] }>(path, { ...ask, body: { query: text, top_k: 5 } })
   return { results, facts: `${count(results.length)} found in ${ms(performance.now() - begun)}` }
 }
 
@@ -183,7 +183,7 @@ async function search({ index, text }: Record<string, string>, signal: AbortSign
 async function stream(
   kind: 'completion' | 'ask',
   { index, model, text }: Record<string, string>,
-  signal: AbortSignal,
+  ask: Ask,
   show: (shown: Shown) => void,
 ) {
   const begun = performance.now()
@@ -191,7 +191,7 @@ async function stream(
     kind === 'ask'
       ? { index, model, question: text, stream: true }
       : { model, messages: [{ role: 'user', content: text }], stream: true }
-  const response = await call(kind === 'ask' ? 'v1/ask' : 'v1/chat/completions', { body, signal })
+  const response = await call(kind === 'ask' ? 'v1/ask' : 'v1/chat/completions', { ...ask, body })
   const cache = /\bhit\b/.test(response.headers.get('cache-status') ?? '')
     ? 'from the cache'
     : 'from the model'

@@ -12,9 +12,9 @@ interface DeadLetter {
 }
 
 /** Streams and queues: what waits, what is worked on, and what was given up. */
-export function WorkView({ snapshot, own }: { snapshot: Snapshot; own: boolean }) {
+export function WorkView({ snapshot, tenant }: { snapshot: Snapshot; tenant: string | undefined }) {
   const [chosen, choose] = useState<{ kind: 'events' | 'queues'; name: string }>()
-  const deadOf = (kind: 'events' | 'queues', name: string, dead: number, mine = own) =>
+  const deadOf = (kind: 'events' | 'queues', name: string, dead: number, mine = true) =>
     dead === 0 || !mine ? (
       count(dead)
     ) : (
@@ -30,7 +30,12 @@ export function WorkView({ snapshot, own }: { snapshot: Snapshot; own: boolean }
   return (
     <>
       {chosen && (
-        <DeadLetters key={`${chosen.kind}/${chosen.name}`} {...chosen} close={() => choose(undefined)} />
+        <DeadLetters
+          key={`${chosen.kind}/${chosen.name}`}
+          {...chosen}
+          {...{ tenant }}
+          close={() => choose(undefined)}
+        />
       )}
       <Panel title="Streams">
         <Part part={snapshot.streams} name="Streams">
@@ -46,7 +51,7 @@ export function WorkView({ snapshot, own }: { snapshot: Snapshot; own: boolean }
                 count(one.length),
                 count(one.lag),
                 count(one.pending),
-                deadOf('events', one.name, one.dead, own && one.kind === 'events'),
+                deadOf('events', one.name, one.dead, one.kind === 'events'),
               ])}
               more={more}
               empty={
@@ -88,8 +93,15 @@ export function WorkView({ snapshot, own }: { snapshot: Snapshot; own: boolean }
   )
 }
 
+interface DeadLettersProps {
+  kind: 'events' | 'queues'
+  name: string
+  tenant: string | undefined
+  close(): void
+}
+
 /** What a stream or a queue gave up, and the button that puts it back. */
-function DeadLetters({ kind, name, close }: { kind: 'events' | 'queues'; name: string; close(): void }) {
+function DeadLetters({ kind, name, tenant, close }: DeadLettersProps) {
   const path = `v1/${kind}/${encodeURIComponent(name)}/dead`
   const [letters, setLetters] = useState<DeadLetter[]>()
   const [said, say] = useState('')
@@ -99,12 +111,15 @@ function DeadLetters({ kind, name, close }: { kind: 'events' | 'queues'; name: s
     work().catch(({ message }: Error) => setProblem(message))
   }
   const load = async () =>
-    setLetters((await read<{ data: DeadLetter[] }>(`${path}${queryOf({ limit: 100 })}`)).data)
+    setLetters((await read<{ data: DeadLetter[] }>(`${path}${queryOf({ limit: 100 })}`, { tenant })).data)
   // Anew: once for each
   useEffect(() => attempt(load), [path])
   const replay = (ids: string[]) =>
     attempt(async () => {
-      const { replayed } = await read<{ replayed: number | string[] }>(`${path}/replay`, { body: { ids } })
+      const { replayed } = await read<{ replayed: number | string[] }>(`${path}/replay`, {
+        body: { ids },
+        tenant,
+      })
       const n = typeof replayed === 'number' ? replayed : replayed.length
       say(`${n} put back into ${name}.`)
       await load()

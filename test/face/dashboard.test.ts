@@ -192,6 +192,17 @@ it('puts a dead letter back', async () => {
   await page.getByText('1 put back into orders.').waitFor()
 })
 
+it('acts for the tenant that was chosen', async () => {
+  await using shown = await open()
+  const { page, faults } = shown
+  await page.getByLabel('Tenant').selectOption('acme')
+  await choose(page, 'Work')
+  await page.getByRole('button', { name: '1 dead in parcels: show them' }).click()
+  await page.getByRole('button', { name: /^Replay \d/ }).click()
+  await page.getByText('1 put back into parcels.').waitFor()
+  expect(faults).toEqual([])
+})
+
 it('streams a completion, finds words, and answers with quotes', async () => {
   await using shown = await open({}, '/#try-it')
   const { page, faults } = shown

@@ -40,6 +40,14 @@ export async function seed(url: string, key: string) {
     }
   }
   await done('POST', '/v1/keys', { tenant: 'acme', name: 'elsewhere' })
+  const forAcme = { 'x-hub-act-for': 'acme' }
+  await done(
+    'PUT',
+    '/v1/events/parcels',
+    { handler: { type: 'infer', pipeline: 'absent' }, retry: { attempts: 1 } },
+    forAcme,
+  )
+  await done('POST', '/v1/events/parcels', { type: 'parcel.lost', data: {} }, forAcme)
   for (let i = 0; i < 5; i++) await complete('openai/gpt-4o', `Summary ${i}`)
   for (let i = 0; i < 3; i++) await complete('openai/broken', `Again ${i}`)
 
