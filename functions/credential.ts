@@ -8,7 +8,10 @@ export const SESSION_COOKIE = 'hub_dashboard'
 
 /** What a caller says for itself: its `Authorization`, or the dashboard's session, which stands for the admin key. */
 export const credentialOf = (c: Context): string | undefined =>
-  c.req.header('authorization') ?? (c as Context<App>).get('session')
+  bearer(c) ?? (c as Context<App>).get('session')
+
+/** What a caller says for itself where no cookie counts: what is behind a gateway or an agent is not the dashboard. */
+export const bearer = (c: Context): string | undefined => c.req.header('authorization')
 
 /** Who calls, and for whom. Throws 401, 403. */
 export const claimOf = (c: Context, admission: Admission, credential = credentialOf): Claim =>

@@ -7,8 +7,9 @@ import type { HttpRoute, NamedHttpRoute } from '../shared/http-gateway/http-rout
 import { isService } from '../shared/http-gateway/service-upstreams.ts'
 import { NAME } from '../shared/keys.ts'
 import { isSecretHeader, MASK } from '../shared/secret-headers.ts'
+import { bearer } from './credential.ts'
 import type { App, Deps } from './deps.ts'
-import { admitted, json, replies } from './http.ts'
+import { admitted, claimed, json, replies } from './http.ts'
 
 /** What the hub itself says on a connection, or of a client. */
 const RESERVED_HEADER =
@@ -92,10 +93,11 @@ type GatewayDeps = Pick<Deps, 'admission' | 'httpRoutes' | 'httpGateway' | 'outg
 export function gateway({ admission, httpRoutes, httpGateway, outgoing }: GatewayDeps) {
   const admin = admitted(admission, 'admin')
   const member = admitted(admission, 'gateway')
+  const caller = claimed(admission, bearer)
   const forward = (c: Context<App>) => {
     if (c.req.raw.method === 'TRACE') throw noTrace()
     return httpGateway({
-      claim: admission.claim(c.req.header('authorization')),
+      claim: c.get('claim'),
       request: c.req.raw,
       requestId: c.var.requestId,
       clientAddress: c.env.clientAddress,
@@ -165,9 +167,10 @@ export function gateway({ admission, httpRoutes, httpGateway, outgoing }: Gatewa
           'Pass a request on to the upstream of the most specific route that matches the rest of the path',
         responses: { default: { description: 'What the upstream answers', content: { '*/*': {} } } },
       }),
+      caller,
       forward,
     )
-    .all('/gateway/*', forward)
+    .all('/gateway/*', caller, forward)
     .get(
       '/v1/authz',
       describeRoute({

@@ -1,6 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
+import { ACT_FOR } from '../shared/admission.ts'
 import { HubError } from '../shared/errors.ts'
 import {
   complete,
@@ -14,6 +15,7 @@ import {
   toErrorReply,
   toReply,
 } from '../shared/mcp/messages.ts'
+import { bearer, claimOf } from './credential.ts'
 import type { App, Deps } from './deps.ts'
 import { parseJson } from './http.ts'
 import { type McpTool, mcpTools } from './mcp-tools.ts'
@@ -61,7 +63,7 @@ export function mcp({ admission, hub, version }: McpDeps) {
   async function seenBy(c: Context<App>): Promise<McpTool[]> {
     const there = deployed()
     const scopes = [...new Set(there.map(({ scope }) => scope))]
-    const { caller } = await admission.admit(admission.claim(c.req.header('authorization')), scopes)
+    const { caller } = await admission.admit(claimOf(c, admission, bearer), scopes)
     return there.filter(({ scope }) => caller.scopes?.has(scope) ?? true)
   }
 
@@ -117,7 +119,7 @@ export function mcp({ admission, hub, version }: McpDeps) {
       async (c) => {
         let body: unknown
         try {
-          admission.claim(c.req.header('authorization'))
+          claimOf(c, admission, bearer)
           body = await readJson(c)
           const message = readMessage(body, (name) => c.req.header(name))
           if (message.id === undefined) return c.body(null, 202)
@@ -184,7 +186,7 @@ function toRequest(
     for (const one of [value].flat()) if (one !== undefined) url.searchParams.append(name, String(one))
   }
   const headers = new Headers({ 'x-request-id': c.var.requestId })
-  for (const name of ['authorization', 'host', 'traceparent', 'tracestate']) {
+  for (const name of ['authorization', ACT_FOR, 'host', 'traceparent', 'tracestate']) {
     const value = c.req.header(name)
     if (value !== undefined) headers.set(name, value)
   }

@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { startApp, unique } from '../support/app.ts'
+import { startReceiver } from '../support/receiver.ts'
 
 const HUB_ADMIN_KEY = 'the-admin-key-of-this-test'
 const ADMIN = { authorization: `Bearer ${HUB_ADMIN_KEY}` }
@@ -52,6 +53,25 @@ test('what is sent to a tenant’s stream is the tenant’s, whatever tenant its
   expect((await acts()).map(({ action, status }) => [action, status])).toEqual([
     ['POST /v1/queues/{queue}/jobs', reply.status],
   ])
+})
+
+test('through MCP too, and through the gateway, whose upstream does not hear of it', async () => {
+  const { app, tenant, forTenant, acts } = await start()
+  await app.send('PUT', '/v1/agents/helper', { role: 'custom', model: 'local' }, forTenant)
+  const call = { name: 'remember', arguments: { agent: 'helper', text: 'Oslo is north.' } }
+  const rpc = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: call }
+  const accept = 'application/json, text/event-stream'
+  const said = await (await app.send('POST', '/mcp', rpc, { ...forTenant, accept })).json()
+  expect([said.result?.isError ?? false, said.error]).toEqual([false, undefined])
+
+  const upstream = await startReceiver()
+  onTestFinished(upstream.close)
+  const route = { path: `/${tenant}/`, upstream: upstream.url, allow_private: true }
+  expect((await app.send('PUT', `/v1/routes/${tenant}`, route, ADMIN)).status).toBeLessThan(300)
+  const reply = await app.send('POST', `/gateway/${tenant}/orders`, { n: 1 }, forTenant)
+  expect(reply.status).toBe(200)
+  expect(upstream.received[0]!.headers).not.toHaveProperty('x-hub-act-for')
+  expect((await acts()).map(({ action }) => action)).toContain('POST /gateway/*')
 })
 
 test('nobody else does, not even a key with the scope `admin`', async () => {
