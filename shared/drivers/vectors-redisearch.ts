@@ -133,9 +133,10 @@ export function createVectorsRedisearch({ reads, writes, keys }: VectorsRedisear
       await inBatches(chunks, async (batch) => {
         const names = batch.map((chunk) => keys.chunk(index, chunk))
         const writing = batch.flatMap((chunk, i) => toWrites(index, chunk, names[i]!))
-        const count = toCount(index, names, keys)
-        const replies = await send(writes, index, [...writing, count], rest())
-        const [found] = replies.at(-1) as [number]
+        await send(writes, index, writing, rest())
+        // After them: on Cluster the node that is asked is not the one that was written to.
+        const replies = await send(writes, index, [toCount(index, names, keys)], rest())
+        const [found] = replies[0] as [number]
         const distinct = new Set(names).size
         if (found !== distinct) {
           throw new HubError({
