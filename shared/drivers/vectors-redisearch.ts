@@ -69,6 +69,20 @@ export function createVectorsRedisearch({ reads, writes, keys }: VectorsRedisear
     return replies
   }
 
+  /**
+   * On Cluster the node that is asked leaves out the shards that do not answer it, and does not say so (seen on RediSearch 8.0, for the
+   * seconds of a failover). So each primary must answer after it.
+   */
+  async function mustBeWhole(options: WriteOptions) {
+    const nodes = await reads.nodes(options)
+    if (nodes.length < 2) return
+    const { timeoutMs, signal } = options
+    await reads.wave(
+      nodes.map((key) => ['EXISTS', key] as const),
+      { timeoutMs, signal },
+    )
+  }
+
   async function inBatches<T>(items: readonly T[], run: (batch: readonly T[]) => Promise<void>) {
     for (let at = 0; at < items.length; at += BATCH) await run(items.slice(at, at + BATCH))
   }
@@ -161,7 +175,9 @@ export function createVectorsRedisearch({ reads, writes, keys }: VectorsRedisear
       const commands = [nearest, scored].filter((command) => command !== undefined)
 
       const started = performance.now()
-      const replies = await send(reads, index, commands, { timeoutMs, signal, stale })
+      const rest = remaining({ timeoutMs, signal })
+      const replies = await send(reads, index, commands, { ...rest(), stale })
+      await mustBeWhole(rest())
       const milliseconds = performance.now() - started
 
       const readChunk = (key: string) => keys.readChunk(index, key)
@@ -202,7 +218,7 @@ function remaining({ timeoutMs = DEFAULT_TIMEOUT_MS, signal }: WriteOptions = {}
   return () => {
     const left = end - performance.now()
     if (left <= 0) throw new RedisTimeoutError(`RediSearch was not done within ${timeoutMs} ms`)
-    return { timeoutMs: left, signal }
+    return { timeoutMs: Math.ceil(left), signal }
   }
 }
 

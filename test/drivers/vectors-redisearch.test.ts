@@ -10,9 +10,11 @@ import {
   toStoreError,
 } from '../../shared/drivers/redisearch-reply.ts'
 import { createVectorsRedisearch } from '../../shared/drivers/vectors-redisearch.ts'
-import type { Command, ErrorReply, Reply } from '../../shared/ports/redis.ts'
+import { RedisUnavailableError } from '../../shared/errors.ts'
+import type { Command, ErrorReply, Redis, Reply } from '../../shared/ports/redis.ts'
 import type { Chunk, VectorIndex, VectorKeys } from '../../shared/ports/vectors.ts'
 import { startReplay } from '../support/replay.ts'
+import { startTestCluster } from '../support/topologies.ts'
 
 interface Recorded {
   name: string
@@ -520,3 +522,22 @@ describe('bad days', () => {
     expect(requests).toEqual([])
   })
 })
+
+test('on a Cluster with a primary away nothing is found, rather than what the others have', async () => {
+  await using cluster = await startTestCluster()
+  const redis = createRedisResp({ url: cluster.url, onError() {} })
+  onTestFinished(redis.close)
+  const reply = recorded('search_empty_index').reply
+  const search = async () => {
+    const { redis: engine } = await open(reply)
+    const wave: Redis['wave'] = (calls, options) =>
+      (String((calls[0] as Command)[0]).startsWith('FT.') ? engine : redis).wave(calls, options)
+    const vectors = createVectorsRedisearch({ reads: { ...redis, wave }, writes: redis, keys })
+    return vectors.search(INDEX, { vector: VECTOR, limit: 9, timeoutMs: 2_000 })
+  }
+  expect(await search()).toMatchObject({ vector: [] })
+  const primary = await cluster.ownerOf(0)
+  process.kill(primary.pid!, 'SIGKILL')
+  await expect.poll(() => search().catch((error) => error)).toBeInstanceOf(RedisUnavailableError)
+  await expect.poll(search, { timeout: 20_000 }).toMatchObject({ vector: [] })
+}, 60_000)
