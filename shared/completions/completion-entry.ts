@@ -16,6 +16,9 @@ export interface CompletionEntry {
   response: string
 }
 
+/** What an answer cost whoever called the provider for it: what it saves the others. */
+export type Paid = Pick<CompletionEntry, 'model' | 'tokens' | 'cost'>
+
 const MARKER = ',"response":'
 
 /**

@@ -163,7 +163,6 @@ export function createCompletions(options: CompletionsOptions) {
       if (failure && failure.status >= 500) return hit(entry, 'stale-if-error')
     }
     if (joined.collapsed) {
-      recordUse(route.name)
       return answered(run, 'collapsed', 'fwd=miss; collapsed', 'collapsed')
     }
     if (!joined.shared) return answered(run, 'bypassed', 'fwd=bypass', 'bypass')
@@ -183,21 +182,29 @@ export function createCompletions(options: CompletionsOptions) {
       return { kind: 'hit', entry, ageSeconds, headers: headersOf(`hit; ttl=${ttl}; detail=${detail}`) }
     }
 
-    function answered({ answer, done }: Run, counter: Counter, status: string, verdict: Verdict): Completed {
+    function answered(run: Run, counter: Counter, status: string, verdict: Verdict): Completed {
+      const { answer, done } = run
       defer(question ? done.then(() => remember(question)) : done)
       count(counter)
       begun.verdict = verdict
-      if (observe) defer(watch(answer))
+      if (observe || counter === 'collapsed') defer(watch(run, counter))
       return { kind: 'answer', answer, headers: headersOf(status) }
     }
 
-    async function watch({ started, over }: Answer) {
+    async function watch(run: Run, counter: Counter) {
+      const { started, over } = run.answer
       void started.then((failure) => {
         if (!failure) begun.firstMs = performance.now() - begun.since
       })
       const failure = await over
       const end = failure && { status: failure.status, errorCode: failure.code }
-      finish(begun, defer, { ...end, ...(await settled()) }) // nothing where another one's call served it
+      const own = settled()
+      if (own || counter !== 'collapsed') return finish(begun, defer, { ...end, ...(await own) })
+      const { model = route.name, tokens = 0, cost = 0 } = run.paid ?? {}
+      recordUse(model, cost)
+      if (tokens > 0) deferMaybe(tally.add(cacheStatsKey(tenant), [['saved_tokens', tokens]]))
+      if (run.paid) begun.target = model
+      finish(begun, defer, { ...end, saved: cost, savedTokens: tokens })
     }
 
     function questionOf({ request }: Looked): SemanticQuestion | undefined {
@@ -255,15 +262,18 @@ export function createCompletions(options: CompletionsOptions) {
       const call: SharedCall = {
         ...{ hold: metered.hold, open: metered.open },
         form: request.stream ? 'chunk' : 'completion',
-        store(response) {
+        end(response) {
           begun.response = response
-          if (!directives.write || !room.free()) return undefined
           // Entries of one moment do not all expire in one moment.
           const jittered = () => Math.round(COMPLETION_TTL_SECONDS * (1 - Math.random() * 0.1))
           const ttlSeconds = directives.ttlSeconds ?? jittered()
           const entry = toEntry(answeredBy, response, clock.now(), ttlSeconds)
+          const { model, tokens, cost } = entry
+          const paid = { model, tokens, cost }
+          if (!directives.write || !room.free()) return { paid }
           storedUntil = clock.now() + ttlSeconds * 1000
-          return { entry: encodeEntry(entry), ttlMs: (ttlSeconds + route.staleIfErrorSeconds) * 1000 }
+          const ttlMs = (ttlSeconds + route.staleIfErrorSeconds) * 1000
+          return { paid, stored: { entry: encodeEntry(entry), ttlMs } }
         },
       }
       return { call, settled: () => metered.settled }

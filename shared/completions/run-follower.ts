@@ -3,10 +3,11 @@ import { HubError } from '../errors.ts'
 import type { CompletionKeys } from '../keys.ts'
 import type { Redis, Reply } from '../ports/redis.ts'
 import type { Attempt, Piece } from './answer.ts'
+import type { Paid } from './completion-entry.ts'
 import type { RunEnd } from './run-publisher.ts'
 
-/** `lost`: the run is gone without an end. `alone`: it will not be shared any more. */
-export type Followed = 'ended' | 'lost' | 'alone'
+/** What its leader paid; `lost`: the run is gone without an end. `alone`: it will not be shared any more. */
+export type Followed = { paid?: Paid } | 'lost' | 'alone'
 
 const PUSH_POLL_MS = 500
 const FIRST_POLL_MS = 100
@@ -57,7 +58,7 @@ export async function followRun(
         if (end.type === 'refused') return 'lost'
         if (end.pieces !== have) return 'lost' // nothing was published: the stored entry has it
         attempt.end()
-        return 'ended'
+        return { paid: end.paid }
       }
       if (owner !== run) return 'lost'
       await wakeUp.sleep(pause, signal)

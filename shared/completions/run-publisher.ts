@@ -4,10 +4,11 @@ import { type CompletionKeys, RUN_ENDED_MS, RUN_LEASE_MS } from '../keys.ts'
 import type { Redis, ScriptCall } from '../ports/redis.ts'
 import { appendScript, beatScript, endScript, releaseScript } from '../scripts.generated.ts'
 import type { Piece } from './answer.ts'
+import type { Paid } from './completion-entry.ts'
 
 /** How a run ended, as its followers read it. */
 export type RunEnd =
-  | { type: 'ok'; pieces: number }
+  | { type: 'ok'; pieces: number; paid?: Paid }
   | { type: 'error'; error: HubError['options'] }
   /** Too large to share: followers call for themselves. */
   | { type: 'overflow' }

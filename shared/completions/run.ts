@@ -3,7 +3,7 @@ import type { CompletionKeys } from '../keys.ts'
 import type { Redis } from '../ports/redis.ts'
 import { ANSWER_LIMIT, type Answer, createAnswer, type Piece } from './answer.ts'
 import { fromChunks } from './completion-chunks.ts'
-import { decodeEntry } from './completion-entry.ts'
+import { decodeEntry, type Paid } from './completion-entry.ts'
 import { createPatience, type Patience } from './patience.ts'
 import { followRun } from './run-follower.ts'
 import { createRunPublisher, type RunEnd, type RunPublisher } from './run-publisher.ts'
@@ -14,8 +14,8 @@ export interface SharedCall {
   /** Asks whether the caller may make it. Throws a `personal` error where not: others may. */
   hold(): Promise<void>
   open(signal: AbortSignal): AsyncIterable<string>
-  /** What to store of a whole answer; nothing when it must not be stored. */
-  store(response: string): { entry: string; ttlMs: number } | undefined
+  /** What a whole answer cost, and what to store of it: nothing when it must not be stored. */
+  end(response: string): { paid: Paid; stored?: { entry: string; ttlMs: number } }
 }
 
 /** What Redis says to a caller: somebody stored it, be the leader, follow that run; or it is away: `alone`. */
@@ -30,6 +30,8 @@ export interface Run {
   answer: Answer
   /** The entry of an answer that has ended: who asks again in this process need not wait until Redis has it. */
   readonly entry: string | undefined
+  /** Known when a whole answer has ended, whoever made the call. */
+  readonly paid: Paid | undefined
   /** Resolves when the call may go on, to the refusal where it may not. */
   begun: Promise<HubError | undefined>
   /** Settles when nothing is left to do; never rejects. Keep the runtime alive for it. */
@@ -58,6 +60,7 @@ export function createRun(options: RunOptions): Run {
   const begun = Promise.withResolvers<HubError | undefined>()
   let publisher: RunPublisher | undefined
   let entry: string | undefined
+  let paid: Paid | undefined
   const answer = createAnswer(() => void leave())
   const done = drive().catch((error) => answer.fail(toHubError(error)))
   if (first.kind === 'follow') begun.resolve(undefined)
@@ -65,6 +68,9 @@ export function createRun(options: RunOptions): Run {
     ...{ answer, begun: begun.promise, done },
     get entry() {
       return entry
+    },
+    get paid() {
+      return paid
     },
   }
 
@@ -120,9 +126,11 @@ export function createRun(options: RunOptions): Run {
   /** A cache outage stops nobody: what is not stored is only asked for again. */
   async function store(pieces: Piece[]) {
     const texts = pieces.map(({ data }) => data)
-    const stored = call.store(call.form === 'chunk' ? fromChunks(texts) : texts[0]!)
+    const ended = call.end(call.form === 'chunk' ? fromChunks(texts) : texts[0]!)
+    const { stored } = ended
+    paid = ended.paid
     const write = patience.wait(async (timeoutMs) => {
-      if (publisher) await publisher.end({ type: 'ok', pieces: pieces.length }, stored, timeoutMs)
+      if (publisher) await publisher.end({ type: 'ok', pieces: pieces.length, paid }, stored, timeoutMs)
       else if (stored && keys && first.kind !== 'follow') {
         await redis.wave([['SET', keys.entry, stored.entry, 'PX', stored.ttlMs]], { timeoutMs })
       }
@@ -138,6 +146,7 @@ export function createRun(options: RunOptions): Run {
       const followed = await followRun(redis, keys!, run, attempt, { signal: gone.signal, calls: callBudget })
       if (followed === 'lost') return await lead(createPatience())
       if (followed === 'alone') return { kind: 'alone' }
+      paid = followed.paid
       answer.end()
       return 'ended'
     } catch (error) {
@@ -155,6 +164,7 @@ export function createRun(options: RunOptions): Run {
     const stored = decodeEntry(entry)
     if (!stored)
       throw new HubError({ code: 'cache_entry_broken', status: 500, message: 'The stored answer is broken.' })
+    paid = stored
     const attempt = answer.begin()
     attempt.push({ form: 'completion', data: stored.response })
     attempt.end()

@@ -71,6 +71,18 @@ describe.each(['resp', 'rest'])('equal calls over two instances, the second on %
     expect(status(await two.complete(body))).toContain('; hit;')
   })
 
+  it('who joined saves what the call cost its leader, in its process and in the other', async () => {
+    const stats = async () => (await one.get('/v1/cache/stats')).json()
+    const before = await stats()
+    const body = ask(undefined, { mock: { delayMs: 300 } })
+    const replies = await Promise.all([one, one, two, two].map((hub) => hub.complete(body)))
+    const { usage } = await replies[0]!.json()
+    expect(replies.map(status).filter((one) => one === collapsed)).toHaveLength(3)
+    await two.settled()
+    await one.settled()
+    expect((await stats()).saved_tokens - before.saved_tokens).toBe(3 * usage.total_tokens)
+  })
+
   it('a streaming caller is served while the answer is being made', async () => {
     const body = ask(undefined, { stream: true, mock: saying(words(60), 50) })
     const first = await lead(one, body)
