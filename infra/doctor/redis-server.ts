@@ -148,8 +148,12 @@ async function storesVectors({ redis, label }: Store, env: Env): Promise<Finding
 }
 
 async function hasRedisai({ redis, label }: Store): Promise<Finding> {
-  const [reply] = await redis.wave([['AI.MODELGET', DOCTOR_KEY]], SLOW).catch((error: Error) => [error])
-  if (!isMissingCommand(reply)) return ok(label, 'RedisAI is there.')
+  try {
+    const [reply] = await redis.wave([['AI.MODELGET', DOCTOR_KEY]], SLOW)
+    if (!isMissingCommand(reply)) return ok(label, 'RedisAI is there.')
+  } catch (error) {
+    return fault(label, `It does not answer: ${(error as Error).message}`, 'See what keeps that server busy.')
+  }
   return fault(
     label,
     'It has no RedisAI.',

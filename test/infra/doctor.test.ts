@@ -12,9 +12,11 @@ import { freePort } from '../../infra/local-redis/run-redis.ts'
 import { createRedisResp } from '../../shared/drivers/redis-resp.ts'
 import { credentialsKey } from '../../shared/keys.ts'
 import { startTestBridge } from '../support/bridge.ts'
+import { selfSigned } from '../support/certificate.ts'
 import { startNodeHub, until } from '../support/hub.ts'
 import { findOldRedis } from '../support/old-redis.ts'
 import { startTestRedis } from '../support/redis.ts'
+import { startVectorBridge } from '../support/vector-bridge.ts'
 
 type Variables = Record<string, string>
 
@@ -241,6 +243,36 @@ describe('names the fault and the cure of', () => {
     expect(await complaints({ ...env, UPSTASH_REDIS_REST_TOKEN: bridge.token })).toEqual([])
     expect(await complaints({ ...env, UPSTASH_REDIS_REST_TOKEN: 'another' })).toMatchObject([
       says('Redis', /refuses/, /UPSTASH_REDIS_REST_TOKEN/),
+    ])
+  })
+
+  it('a certificate that is not trusted here', async () => {
+    const redis = await start({ tls: await selfSigned() })
+    expect(await complaints({ REDIS_URL: redis.url })).toMatchObject([
+      says('Redis', /certificate that is not trusted here/, /NODE_EXTRA_CA_CERTS/),
+    ])
+  })
+
+  it('a wrong token or address of Upstash Vector', async () => {
+    const bridge = await startVectorBridge({ redisUrl: sound.url, name: 'doctor', dimension: 3 })
+    onTestFinished(() => bridge.close())
+    const env = { UPSTASH_VECTOR_REST_URL: bridge.url, UPSTASH_VECTOR_REST_TOKEN: bridge.token }
+    expect(await complaints(env)).toEqual([])
+    expect(await complaints({ ...env, UPSTASH_VECTOR_REST_TOKEN: 'another' })).toMatchObject([
+      says('Upstash Vector', /refuses the token/, /UPSTASH_VECTOR_REST_TOKEN/),
+    ])
+    expect(await complaints({ ...env, UPSTASH_VECTOR_REST_URL: `${bridge.url}/nowhere` })).toMatchObject([
+      says('Upstash Vector', /answers 404/, /UPSTASH_VECTOR_REST_URL/),
+    ])
+    const url = `http://127.0.0.1:${await freePort()}`
+    expect(await complaints({ ...env, UPSTASH_VECTOR_REST_URL: url })).toMatchObject([
+      says('Upstash Vector', /cannot be reached: .*ECONNREFUSED/, /UPSTASH_VECTOR_REST_URL/),
+    ])
+  })
+
+  it('a RedisAI that is none', async () => {
+    expect(await complaints({ HUB_REDISAI_URL: sound.url })).toMatchObject([
+      says('RedisAI', /has no RedisAI/, /remove HUB_REDISAI_URL/),
     ])
   })
 
